@@ -1,0 +1,38 @@
+"""What holds for every test: deterministic properties, and an event loop that nobody blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+HERE = Path(__file__).parent
+
+# The same examples on every machine and every day: a red run can be repeated by anyone. Whoever
+# hunts for new examples says `--hypothesis-profile=hunt`.
+settings.register_profile("house", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("hunt", deadline=None, print_blob=True, max_examples=2_000)
+settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/e2e starts real processes and carries the marker that says so."""
+    for item in items:
+        if item.path.is_relative_to(HERE / "e2e"):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(autouse=True)
+def _unblocked_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In a test on an event loop, a blocking call made by the node is an error.
+
+    Disk belongs to the writer thread: a validator that waits for its disk answers nobody.
+    """
+    if request.node.get_closest_marker("asyncio") is None:
+        yield
+        return
+    with blockbuster_ctx("onward"):
+        yield
