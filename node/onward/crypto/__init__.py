@@ -1,0 +1,1 @@
+"""Hashes with domain tags, and Ed25519."""

@@ -1,0 +1,1 @@
+"""The only caller of contracts: blocks become verdicts, writes, leaves and roots."""

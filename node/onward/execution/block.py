@@ -1,0 +1,334 @@
+"""One finalized block: bodies in order become verdicts, leaves, roots, and one write batch.
+
+Execution is deterministic: it depends on the block, its batches and the state before it, and on
+nothing else. It runs in slices, so that a full block does not hold up the votes of the next ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onward import limits
+from onward.errors import RejectCode, invariant
+from onward.execution.body import BodyResult, ContractFor, execute_body
+from onward.execution.overlay import Overlay, StoredState
+from onward.ledger import statemap
+from onward.ledger.block import Batch, Block, block_digest
+from onward.ledger.chain import BlockWrites, StoredBlock, StoredTransaction, Tip
+from onward.ledger.leaf import (
+    BlockLeaf,
+    LeafKind,
+    TransactionLeaf,
+    Write,
+    WriteSet,
+    event_hash,
+    write_set_hash,
+)
+from onward.ledger.log import LogFrontier
+from onward.ledger.merkle import leaf_hash
+from onward.ledger.statemap import MapRef
+from onward.ledger.store import (
+    BLOCK_HEIGHT,
+    CHAIN_KEY,
+    MAP_NODE,
+    PROJECTION,
+    STALE,
+    STATE,
+    TIP_KEY,
+    WRITES,
+    Store,
+    WriteBatch,
+    block_key,
+    log_node_key,
+    transaction_at_key,
+    transaction_key,
+    u64,
+)
+from onward.ledger.transaction import Transaction, open_envelope
+from onward_proto.canonical import encode
+
+_STALE_LENGTH_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderedBlock:
+    """A finalized block with everything that execution needs."""
+
+    block: Block
+    digest: bytes
+    final: bytes  # its own finalization in canonical bytes, or empty
+    batches: tuple[Batch, ...]  # in delivery order
+    heads: tuple[bytes, ...]  # of the batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedBody:
+    """A body's result with its place."""
+
+    transaction: Transaction
+    result: BodyResult
+    batch: int
+    envelope: int
+    body: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedBlock:
+    """The result of a block. `log_indexes` has the place of each leaf, None for void bodies."""
+
+    tip: Tip
+    state_root: bytes
+    log_size: int
+    log_root: bytes
+    bodies: tuple[ExecutedBody, ...]
+    log_indexes: tuple[int | None, ...]
+    writes: WriteBatch
+
+
+class BlockExecution:
+    """A block while it is being executed: `run` until it answers True, then `finish`."""
+
+    __slots__ = ("_contract_for", "_done", "_ordered", "_rows", "_seen", "_state", "_store",
+                 "_tip", "_work")  # fmt: skip
+
+    def __init__(
+        self, store: Store, tip: Tip, ordered: OrderedBlock, contract_for: ContractFor
+    ) -> None:
+        """`tip` is what the store's last executed block left behind: the parent of `ordered`."""
+        invariant(
+            ordered.block.height == tip.height + 1 and ordered.block.parent == tip.digest,
+            f"block {ordered.block.height} does not follow the executed tip {tip.height}",
+        )
+        self._store = store
+        self._tip = tip
+        self._ordered = ordered
+        self._contract_for = contract_for
+        self._state = Overlay(StoredState(store))
+        self._rows: dict[str, bytes] = {}
+        self._seen: set[bytes] = set()
+        self._done: list[ExecutedBody] = []
+        self._work = self._bodies()
+
+    def run(self, bodies_max: int) -> bool:
+        """Execute at most `bodies_max` bodies; answers whether all are done."""
+        for _ in range(bodies_max):
+            following = next(self._work, None)
+            if following is None:
+                return True
+            self._execute(*following)
+        return False
+
+    def _bodies(self) -> Iterator[tuple[int, int, int, Transaction]]:
+        for b, batch in enumerate(self._ordered.batches):
+            for e, envelope in enumerate(batch.envelopes):
+                for i, transaction in enumerate(open_envelope(envelope)):
+                    yield b, e, i, transaction
+
+    def _execute(self, batch: int, envelope: int, body: int, transaction: Transaction) -> None:
+        tx_hash = transaction.tx_hash
+        if tx_hash in self._seen or self._store.get(transaction_key(tx_hash)) is not None:
+            result = BodyResult(
+                code=RejectCode.REPLAY.value,
+                rule="R06",
+                message="this body has been executed",
+                outcome=None,
+                writes={},
+                event=None,
+                rows={},
+            )
+        else:
+            result = execute_body(
+                self._state,
+                transaction,
+                height=self._ordered.block.height,
+                time_ms=self._ordered.block.time_ms,
+                contract_for=self._contract_for,
+            )
+        if result.outcome is not None:
+            self._seen.add(tx_hash)
+        self._state.absorb(result.writes)
+        self._rows.update(result.rows)
+        self._done.append(
+            ExecutedBody(
+                transaction=transaction, result=result, batch=batch, envelope=envelope, body=body
+            )
+        )
+
+    def finish(self) -> ExecutedBlock:
+        """Roots, leaves and the write batch, once every body is executed."""
+        block = self._ordered.block
+        frontier = LogFrontier.decode(self._tip.frontier)
+        first_leaf = frontier.size
+        update = statemap.apply(
+            lambda key: self._store.get(MAP_NODE + key),
+            MapRef.decode(self._tip.state_map),
+            block.height,
+            self._state.writes,
+        )
+        leaves, indexes = self._leaves(first_leaf)
+        block_leaf = BlockLeaf(
+            kind=LeafKind.BLOCK,
+            height=block.height,
+            block_digest=self._ordered.digest,
+            time_ms=block.time_ms,
+            state_root=update.root,
+            epoch=block.epoch,
+            next_set_hash=block.next_set_hash,
+        )
+        hashes = [leaf_hash(encode(leaf)) for leaf in (*leaves, block_leaf)]
+        frontier, log_nodes = frontier.append(hashes)
+        tip = Tip(
+            height=block.height,
+            digest=self._ordered.digest,
+            time_ms=block.time_ms,
+            state_map=update.ref.encode(),
+            frontier=frontier.encode(),
+        )
+        stored = StoredBlock(
+            block=block,
+            final=self._ordered.final,
+            batch_heads=self._ordered.heads,
+            first_leaf=first_leaf,
+            log_size=frontier.size,
+            log_root=frontier.root(),
+            state_root=update.root,
+            void_count=len(self._done) - len(leaves),
+        )
+        rows: dict[bytes, bytes | None] = {
+            TIP_KEY: encode(tip),
+            block_key(block.height): encode(stored),
+            BLOCK_HEIGHT + self._ordered.digest: u64(block.height),
+        }
+        rows.update((log_node_key(level, index), data) for level, index, data in log_nodes)
+        rows.update((MAP_NODE + key, data) for key, data in update.node_writes)
+        rows.update((STATE + key.encode(), data) for key, data in self._state.writes.items())
+        rows.update((PROJECTION + key.encode(), data) for key, data in self._rows.items())
+        rows.update(self._transaction_rows(leaves, indexes))
+        rows.update(self._recent_rows(update.stale))
+        return ExecutedBlock(
+            tip=tip,
+            state_root=update.root,
+            log_size=frontier.size,
+            log_root=frontier.root(),
+            bodies=tuple(self._done),
+            log_indexes=indexes,
+            writes=WriteBatch(entries=tuple(sorted(rows.items()))),
+        )
+
+    def _leaves(
+        self, first_leaf: int
+    ) -> tuple[tuple[TransactionLeaf, ...], tuple[int | None, ...]]:
+        leaves: list[TransactionLeaf] = []
+        indexes: list[int | None] = []
+        for done in self._done:
+            result = done.result
+            if result.outcome is None:
+                indexes.append(None)
+                continue
+            indexes.append(first_leaf + len(leaves))
+            leaves.append(
+                TransactionLeaf(
+                    kind=LeafKind.TRANSACTION,
+                    height=self._ordered.block.height,
+                    index=len(leaves),
+                    time_ms=self._ordered.block.time_ms,
+                    tx_hash=done.transaction.tx_hash,
+                    code=result.code,
+                    outcome=result.outcome,
+                    write_set_hash=write_set_hash(write_set(result.writes)),
+                    event_hash=event_hash(result.event),
+                )
+            )
+        return tuple(leaves), tuple(indexes)
+
+    def _transaction_rows(
+        self, leaves: tuple[TransactionLeaf, ...], indexes: tuple[int | None, ...]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        ordered_leaves = iter(leaves)
+        for done, log_index in zip(self._done, indexes, strict=True):
+            if log_index is None:
+                continue
+            leaf = next(ordered_leaves)
+            stored = StoredTransaction(
+                leaf=leaf,
+                log_index=log_index,
+                batch_head=self._ordered.heads[done.batch],
+                envelope_index=done.envelope,
+                body_index=done.body,
+                rule=done.result.rule,
+                message=done.result.message,
+                event=done.result.event,
+            )
+            yield transaction_key(leaf.tx_hash), encode(stored)
+            yield transaction_at_key(leaf.height, leaf.index), leaf.tx_hash
+
+    def _recent_rows(self, stale: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
+        """Write sets and superseded map nodes of recent heights; older ones go."""
+        height = self._ordered.block.height
+        sets = tuple(write_set(done.result.writes) for done in self._done)
+        yield WRITES + u64(height), encode(BlockWrites(writes=sets)) or b"\x00"
+        if stale:
+            yield STALE + u64(height), encode_stale(stale)
+        old = height - limits.RECENT_HEIGHTS_KEPT
+        if old > 0:
+            yield WRITES + u64(old), None
+            superseded = self._store.get(STALE + u64(old))
+            if superseded is not None:
+                yield STALE + u64(old), None
+                for key in decode_stale(superseded):
+                    yield MAP_NODE + key, None
+
+
+def write_set(writes: dict[str, bytes | None]) -> WriteSet:
+    """The write set of one transaction, ascending by key."""
+    return WriteSet(writes=tuple(Write(key=key, value=writes[key]) for key in sorted(writes)))
+
+
+def encode_stale(keys: tuple[bytes, ...]) -> bytes:
+    """Node keys, each behind its length."""
+    return b"".join(len(key).to_bytes(_STALE_LENGTH_BYTES, "big") + key for key in keys)
+
+
+def decode_stale(data: bytes) -> tuple[bytes, ...]:
+    """The inverse of `encode_stale`, of our own bytes."""
+    keys: list[bytes] = []
+    position = 0
+    while position < len(data):
+        start = position + _STALE_LENGTH_BYTES
+        position = start + int.from_bytes(data[position:start], "big")
+        keys.append(data[start:position])
+    return tuple(keys)
+
+
+def genesis_writes(chain_id: bytes, genesis: Block, state: dict[str, bytes]) -> WriteBatch:
+    """The store of a chain before its first block: the genesis block, the genesis state."""
+    digest = block_digest(genesis)
+    update = statemap.apply(lambda _: None, statemap.EMPTY_MAP, 0, dict(state))
+    frontier = LogFrontier(size=0, edge=())
+    tip = Tip(
+        height=0,
+        digest=digest,
+        time_ms=genesis.time_ms,
+        state_map=update.ref.encode(),
+        frontier=frontier.encode(),
+    )
+    stored = StoredBlock(
+        block=genesis,
+        final=b"",
+        batch_heads=(),
+        first_leaf=0,
+        log_size=0,
+        log_root=frontier.root(),
+        state_root=update.root,
+        void_count=0,
+    )
+    rows: dict[bytes, bytes | None] = {
+        CHAIN_KEY: chain_id,
+        TIP_KEY: encode(tip),
+        block_key(0): encode(stored),
+        BLOCK_HEIGHT + digest: u64(0),
+    }
+    rows.update((MAP_NODE + key, data) for key, data in update.node_writes)
+    rows.update((STATE + key.encode(), data) for key, data in state.items())
+    return WriteBatch(entries=tuple(sorted(rows.items())))

@@ -1,0 +1,136 @@
+"""What a contract sees while it applies one transaction: its namespace, its signers, block time."""
+
+from __future__ import annotations
+
+from onward import limits
+from onward.errors import RejectCode, RejectedError
+from onward.execution.overlay import Overlay, State
+from onward.ledger.leaf import LedgerEvent
+from onward.ledger.transaction import Transaction, is_party_id
+from onward.system.parties import read_party
+from onward_chaincode.contract import Json, Party
+from onward_proto.documents import DocumentError, canonical_document
+
+_KEY_END = "\U0010ffff"
+
+
+class Namespace:
+    """A contract's own part of the state: its keys behind `<name>/`."""
+
+    __slots__ = ("_prefix", "_state")
+
+    def __init__(self, state: State, contract: str) -> None:
+        """`contract` is the name that prefixes the keys."""
+        self._state = state
+        self._prefix = contract + "/"
+
+    def get(self, key: str) -> bytes | None:
+        """The value of the contract's `key`, or None."""
+        return self._state.get(self._prefix + key)
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entries with `start <= key < end`; at most SCAN_ROWS_MAX."""
+        if limit > limits.SCAN_ROWS_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"scan of {limit} rows, at most {limits.SCAN_ROWS_MAX}"
+            )
+        skip = len(self._prefix)
+        end = min(end, _KEY_END)
+        rows = self._state.scan(self._prefix + start, self._prefix + end, limit)
+        return [(key[skip:], value) for key, value in rows]
+
+
+class TransactionContext(Namespace):
+    """`onward_chaincode.contract.Context` over an overlay, which is dropped on a refusal."""
+
+    __slots__ = ("_overlay", "_time_ms", "_transaction", "event")
+
+    def __init__(self, overlay: Overlay, transaction: Transaction, time_ms: int) -> None:
+        """`time_ms` is the block's time."""
+        super().__init__(overlay, transaction.body.contract)
+        self._overlay = overlay
+        self._transaction = transaction
+        self._time_ms = time_ms
+        self.event: LedgerEvent | None = None
+
+    @property
+    def time_ms(self) -> int:
+        """Block time, UTC milliseconds."""
+        return self._time_ms
+
+    @property
+    def tx_id(self) -> str:
+        """The body's hash in hex."""
+        return self._transaction.tx_hash.hex()
+
+    @property
+    def caller(self) -> str:
+        """The acting party."""
+        return self._transaction.body.actor
+
+    @property
+    def cosigners(self) -> tuple[str, ...]:
+        """The verified co-signing parties."""
+        return self._transaction.body.cosigners
+
+    @property
+    def signers(self) -> tuple[bytes, ...]:
+        """The public keys that signed; for the system's own contract."""
+        return self._transaction.signers
+
+    def party(self, party_id: str) -> Party | None:
+        """The registry's entry of a party, or None."""
+        record = read_party(self._overlay, party_id)
+        return None if record is None else record.as_party(party_id)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set `key` of the contract. Raises `RejectedError` E_LIMIT outside the bounds."""
+        size = len(self._key_bytes(key))
+        if not 0 < len(value) <= limits.STATE_VALUE_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT,
+                f"value of {len(value)} bytes, expected 1 to {limits.STATE_VALUE_BYTES_MAX}",
+            )
+        if not 0 < size <= limits.STATE_KEY_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"key of {size} bytes, expected 1 to {limits.STATE_KEY_BYTES_MAX}"
+            )
+        self._overlay.put(self._prefix + key, value)
+        self._count()
+
+    def delete(self, key: str) -> None:
+        """Remove `key` of the contract."""
+        self._key_bytes(key)
+        self._overlay.delete(self._prefix + key)
+        self._count()
+
+    def emit(self, name: str, payload: Json, readers: tuple[str, ...]) -> None:
+        """Announce what happened. Raises `RejectedError` E_LIMIT for a second or too large event."""
+        if self.event is not None:
+            raise RejectedError(RejectCode.LIMIT, "a transaction emits at most one event")
+        try:
+            data = canonical_document(payload)
+        except DocumentError as error:
+            raise RejectedError(RejectCode.LIMIT, f"event payload: {error}") from None
+        if len(data) > limits.EVENT_PAYLOAD_BYTES_MAX or len(readers) > limits.EVENT_READERS_MAX:
+            raise RejectedError(RejectCode.LIMIT, f"event of {len(data)} bytes is too large")
+        if list(readers) != sorted(set(readers)) or not all(map(is_party_id, readers)):
+            raise RejectedError(RejectCode.LIMIT, "event readers are not sorted unique party ids")
+        self.event = LedgerEvent(
+            contract=self._transaction.body.contract, name=name, payload=data, readers=readers
+        )
+
+    def _key_bytes(self, key: str) -> bytes:
+        """The key's bytes; no NUL and no U+10FFFF, so that every engine can store the key."""
+        if "\x00" in key or _KEY_END in key:
+            raise RejectedError(RejectCode.LIMIT, "a key holds NUL or U+10FFFF")
+        try:
+            return (self._prefix + key).encode()
+        except UnicodeEncodeError:
+            raise RejectedError(RejectCode.LIMIT, "a key holds a lone surrogate") from None
+
+    def _count(self) -> None:
+        if len(self._overlay.writes) > limits.WRITES_PER_BODY_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"more than {limits.WRITES_PER_BODY_MAX} writes in a transaction"
+            )

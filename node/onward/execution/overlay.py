@@ -1,0 +1,97 @@
+"""Writes that may yet be dropped, over state that is read through them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Protocol
+
+from onward.ledger.store import STATE, Store
+
+
+class State(Protocol):
+    """Read access to the state: text keys in code-point order, non-empty values."""
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None."""
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entries with `start <= key < end`."""
+
+
+class StoredState:
+    """The state as the store has it (UTF-8 byte order is code-point order)."""
+
+    __slots__ = ("_prefix", "_store")
+
+    def __init__(self, store: Store, prefix: bytes = STATE) -> None:
+        """`prefix` separates the state from the store's other rows."""
+        self._store = store
+        self._prefix = prefix
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None."""
+        return self._store.get(self._prefix + key.encode())
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entries with `start <= key < end`."""
+        found: list[tuple[str, bytes]] = []
+        if limit <= 0:
+            return found
+        skip = len(self._prefix)
+        for key, value in self._store.scan(
+            self._prefix + start.encode(), self._prefix + end.encode()
+        ):
+            found.append((key[skip:].decode(), value))
+            if len(found) == limit:
+                break
+        return found
+
+
+class Overlay:
+    """Buffered writes over a state: reads see them, and all of them can be dropped."""
+
+    __slots__ = ("_below", "writes")
+
+    def __init__(self, below: State) -> None:
+        """`below` is never written."""
+        self._below = below
+        self.writes: dict[str, bytes | None] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key` with the writes applied, or None."""
+        if key in self.writes:
+            return self.writes[key]
+        return self._below.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set `key`."""
+        self.writes[key] = value
+
+    def delete(self, key: str) -> None:
+        """Remove `key`."""
+        self.writes[key] = None
+
+    def absorb(self, writes: Mapping[str, bytes | None]) -> None:
+        """Take writes that stood above this overlay."""
+        self.writes.update(writes)
+
+    def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entries with `start <= key < end`, writes applied."""
+        touched = sorted(key for key in self.writes if start <= key < end)
+        if not touched:
+            return self._below.scan(start, end, limit)
+        # Each deleted key may hide one entry of the state below.
+        hidden = sum(1 for key in touched if self.writes[key] is None)
+        below = self._below.scan(start, end, limit + hidden)
+        keys = [key for key, _ in below]
+        merged = dict(below)
+        for key in touched:
+            value = self.writes[key]
+            if value is None:
+                merged.pop(key, None)
+            else:
+                if key not in merged:
+                    keys.insert(bisect_left(keys, key), key)
+                merged[key] = value
+        return [(key, merged[key]) for key in keys if key in merged][:limit]

@@ -1,0 +1,100 @@
+"""The port to the ordered key-value store, and the layout of its keys.
+
+One block is one write batch: after a crash a block is in the store whole or not at all, and every
+block below it is too. The body of this port is LevelDB at a node and a dictionary in a simulation.
+
+    m/...                     small facts: the tip, the log's frontier
+    b/<height u64>            the delivered block with its final certificate (`StoredBlock`)
+    h/<block digest>          height of a block
+    x/<tx hash>               where a transaction stands (`StoredTransaction`)
+    r/<height><index u32>     tx hash by place
+    a/<batch head>            where the batch lies in the batch log (written by the storage room)
+    s/<state key>             contract and system state, by its text key
+    n/<node key>              nodes of the state map
+    l/<level u8><index u64>   full subtree hashes of the log
+    k/<height u64>            the certified checkpoint of a height
+    p/<contract>/<row key>    projections: outside the state root, rebuildable
+    w/<height u64>            the write sets of a recent block
+    z/<height u64>            map nodes that this height superseded, until they are removed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+META = b"m/"
+BLOCK = b"b/"
+BLOCK_HEIGHT = b"h/"
+TRANSACTION = b"x/"
+TRANSACTION_AT = b"r/"
+BATCH_PLACE = b"a/"
+STATE = b"s/"
+MAP_NODE = b"n/"
+LOG_NODE = b"l/"
+CHECKPOINT = b"k/"
+PROJECTION = b"p/"
+WRITES = b"w/"
+STALE = b"z/"
+
+TIP_KEY = META + b"tip"
+FRONTIER_KEY = META + b"frontier"
+CHAIN_KEY = META + b"chain"
+
+
+class Store(Protocol):
+    """Read access to an ordered map from bytes to non-empty bytes.
+
+    A read sees every batch handed to the store so far, durable or not.
+    """
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None."""
+
+    def scan(
+        self, start: bytes, end: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The entries with `start <= key < end` in byte order, or backwards. Take what is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBatch:
+    """Puts and deletes that take effect together, unique and ascending by key; None deletes."""
+
+    entries: tuple[tuple[bytes, bytes | None], ...]
+
+
+def u64(value: int) -> bytes:
+    """Eight big-endian bytes: byte order is numeric order."""
+    return value.to_bytes(8, "big")
+
+
+def block_key(height: int) -> bytes:
+    """Where a delivered block stands."""
+    return BLOCK + u64(height)
+
+
+def transaction_key(tx_hash: bytes) -> bytes:
+    """Where a transaction's verdict stands."""
+    return TRANSACTION + tx_hash
+
+
+def transaction_at_key(height: int, index: int) -> bytes:
+    """Where the hash of the transaction at a place stands."""
+    return TRANSACTION_AT + u64(height) + index.to_bytes(4, "big")
+
+
+def log_node_key(level: int, index: int) -> bytes:
+    """Where a full subtree hash of the log stands."""
+    return LOG_NODE + level.to_bytes(1, "big") + u64(index)
+
+
+def checkpoint_key(height: int) -> bytes:
+    """Where the certified checkpoint of a height stands."""
+    return CHECKPOINT + u64(height)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key behind every key that begins with `prefix` (which does not end in 0xFF)."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])

@@ -1,0 +1,119 @@
+"""Every bound in one table. A bound has a test at its value and one above it.
+
+Sizes in bytes, times in milliseconds, unless the name says otherwise. The ones marked *consensus*
+decide what is valid: all replicas of a network must hold the same value, so changing one is a hard
+fork.
+"""
+
+from __future__ import annotations
+
+# -- transactions (consensus) ----------------------------------------------------------------------
+BODY_BYTES_MAX = 96 * 1024
+PAYLOAD_BYTES_MAX = 80 * 1024
+ENVELOPE_BODIES_MAX = 64
+ENVELOPE_KEYS_MAX = 8
+ENVELOPE_BYTES_MAX = 192 * 1024
+COSIGNERS_MAX = 7
+PARTY_ID_BYTES_MAX = 64
+CONTRACT_NAME_BYTES_MAX = 32
+TYPE_NAME_BYTES_MAX = 48
+SALT_BYTES = 16
+VALIDITY_MS_MAX = 7 * 24 * 3600 * 1000
+
+# -- batches and blocks (consensus) ----------------------------------------------------------------
+BATCH_BYTES_MAX = 256 * 1024
+BATCH_ENVELOPES_MAX = 1_000
+BATCH_BODIES_MAX = 1_000
+BLOCK_BYTES_MAX = 1024 * 1024
+BLOCK_BODIES_MAX = 2_000
+LANE_BATCHES_PER_BLOCK_MAX = 16
+LANE_AHEAD_OF_EXECUTED_MAX = 2 * LANE_BATCHES_PER_BLOCK_MAX
+EXECUTION_LAG_BLOCKS_MAX = 16
+VALIDATORS_MAX = 25
+CODE_BYTES_MAX = 48
+
+# -- contract execution (consensus) ----------------------------------------------------------------
+STATE_KEY_BYTES_MAX = 512
+STATE_VALUE_BYTES_MAX = 128 * 1024
+EVENT_NAME_BYTES_MAX = 64
+EVENT_PAYLOAD_BYTES_MAX = 16 * 1024
+EVENT_READERS_MAX = 64
+WRITES_PER_BODY_MAX = 512
+SCAN_ROWS_MAX = 1_000
+
+# -- the lanes and the mempool ---------------------------------------------------------------------
+SEAL_BYTES_TARGET = 64 * 1024
+SEAL_BYTES_MAX = 200 * 1024
+BATCH_ENVELOPE_OVERHEAD_BYTES = 8
+SEAL_AGE_MS_MAX = 10
+MEMPOOL_BYTES_MAX = 16 * 1024 * 1024
+MEMPOOL_ENVELOPES_MAX = 50_000
+ACK_LINGER_MS_MAX = 3
+
+# -- consensus messages ----------------------------------------------------------------------------
+VIEW_WINDOW = 64
+PACKET_CERTIFICATES_MAX = 64
+PACKET_BLOCKS_MAX = 8
+PACKET_VOTES_MAX = 3 * VIEW_WINDOW
+PACKET_CHECKPOINTS_MAX = 64
+PACKET_BYTES_MAX = 2 * 1024 * 1024
+FETCH_DIGESTS_MAX = 64
+FETCH_RETRY_MS = 300
+FETCH_OUTSTANDING_MAX = 4_096
+CHECKPOINT_HEIGHTS_KEPT = 64
+CHECKPOINT_RESEND_MS = 500
+LANE_RESEND_MS = 300
+EXECUTION_QUEUE_BLOCKS_MAX = 128
+CHAIN_PAGE_BLOCKS_MAX = 64
+CHAIN_PAGE_LINKS_MAX = 1_024
+CHAIN_PAGE_BYTES_MAX = 2 * 1024 * 1024
+CATCH_UP_RETRY_MS = 1_000
+NEAR_REPAIR_HEIGHTS_MAX = 32
+REVALIDATE_MS = 50
+LANE_WANTED_HEADS_MAX = 1_024
+JOURNAL_SEGMENT_BYTES_MAX = 8 * 1024 * 1024
+
+# -- the disk --------------------------------------------------------------------------------------
+FRAME_BYTES_MAX = 32 * 1024 * 1024
+DISK_GROUP_BYTES_MAX = 4 * 1024 * 1024
+DISK_PENDING_BYTES_MAX = 64 * 1024 * 1024
+BATCH_SEGMENT_BYTES_MAX = 64 * 1024 * 1024
+STORE_STAGED_BATCHES_MAX = 64
+STORE_STAGED_BYTES_MAX = 64 * 1024 * 1024
+STORE_WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+STORE_CACHE_BYTES = 16 * 1024 * 1024
+STORE_OPEN_FILES_MAX = 256
+BOOT_BLOCKS_CHECKED_MAX = 10_000
+
+# -- execution pace --------------------------------------------------------------------------------
+EXECUTION_SLICE_BODIES = 64
+
+RECENT_HEIGHTS_KEPT = 128
+
+# -- the edge --------------------------------------------------------------------------------------
+PEER_OUTBOX_BYTES_MAX = 32 * 1024 * 1024
+PEER_MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+GATEWAY_WAITERS_MAX = 100_000
+GATEWAY_WAIT_MS_MAX = 60_000
+QUERY_PAGE_ROWS_MAX = 200
+QUERY_BYTES_MAX = 64 * 1024
+READ_VALIDITY_MS_MAX = 60_000
+PEER_INBOX_BYTES_MAX = 8 * 1024 * 1024  # of one peer's messages that wait to be stepped
+PEER_INBOX_MESSAGES_MAX = 2_000
+PEER_HANDSHAKE_MS_MAX = 5_000
+PEER_REDIAL_MS_MIN = 50
+PEER_REDIAL_MS_MAX = 1_000
+INBOX_SUBMISSIONS_MAX = 20_000
+STEPS_PER_TURN_MAX = 64
+STEPS_IN_FLIGHT_MAX = 4_096  # steps whose effects still wait for the disk
+GATEWAY_REQUEST_BYTES_MAX = 1024 * 1024  # beyond it gRPC itself refuses, unread
+GATEWAY_CALLS_MAX = 4_096
+GATEWAY_STREAM_CALLS_MAX = 1_024  # of one SubmitStream at a time
+VERIFY_CHUNK_ENVELOPES = 10
+SHUTDOWN_MS_MAX = 5_000
+
+# -- proofs ----------------------------------------------------------------------------------------
+PROOF_HASHES_MAX = 63
+NOTE_BYTES_MAX = 16 * 1024
+NOTE_SIGNATURES_MAX = 64
+RECEIPT_BYTES_MAX = 256 * 1024

@@ -1,0 +1,96 @@
+"""Envelopes that this node has taken in and not yet sealed into a batch of its lane.
+
+First come, first sealed. The door has verified every envelope; here they only wait: until there is a
+batch's worth of bytes, or until the oldest has waited long enough.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from onward import limits
+from onward.errors import Unavailable
+from onward.types import Digest
+
+RETRY_AFTER_MS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An envelope with the hashes of its bodies and the time it came."""
+
+    envelope: bytes
+    tx_hashes: tuple[Digest, ...]
+    since_ms: int
+
+
+class Mempool:
+    """The queue before this node's lane, and the hashes on their way from the door to a verdict."""
+
+    __slots__ = ("_bytes", "_in_flight", "_waiting")
+
+    def __init__(self) -> None:
+        """An empty queue."""
+        self._waiting: deque[Waiting] = deque()
+        self._bytes = 0
+        self._in_flight: set[bytes] = set()
+
+    def __len__(self) -> int:
+        """How many envelopes wait."""
+        return len(self._waiting)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes wait."""
+        return self._bytes
+
+    def add(self, envelope: bytes, tx_hashes: tuple[Digest, ...], now_ms: int) -> bool:
+        """Take an envelope in; False when every body of it is on its way already.
+
+        Raises `Unavailable` when the queue is full: the caller may send the same bytes again.
+        """
+        if all(item in self._in_flight for item in tx_hashes):
+            return False
+        full = len(self._waiting) >= limits.MEMPOOL_ENVELOPES_MAX
+        if full or self._bytes + len(envelope) > limits.MEMPOOL_BYTES_MAX:
+            raise Unavailable(
+                f"{len(self._waiting)} envelopes wait at this node", retry_after_ms=RETRY_AFTER_MS
+            )
+        self._waiting.append(Waiting(envelope=envelope, tx_hashes=tx_hashes, since_ms=now_ms))
+        self._bytes += len(envelope)
+        self._in_flight.update(tx_hashes)
+        return True
+
+    def track(self, tx_hashes: Iterable[Digest]) -> None:
+        """Remember hashes of this lane's batches that a reboot found on disk."""
+        self._in_flight.update(tx_hashes)
+
+    def forget(self, tx_hashes: Iterable[bytes]) -> None:
+        """These bodies have their verdict."""
+        self._in_flight.difference_update(tx_hashes)
+
+    def ready_at_ms(self) -> int | None:
+        """When the next batch is due: None while nothing waits."""
+        if not self._waiting:
+            return None
+        if self._bytes >= limits.SEAL_BYTES_TARGET:
+            return self._waiting[0].since_ms
+        return self._waiting[0].since_ms + limits.SEAL_AGE_MS_MAX
+
+    def take(self) -> tuple[bytes, ...]:
+        """The envelopes of the next batch, within the limits of a batch."""
+        taken: list[bytes] = []
+        size = bodies = 0
+        while self._waiting and len(taken) < limits.BATCH_ENVELOPES_MAX:
+            following = self._waiting[0]
+            size += len(following.envelope) + limits.BATCH_ENVELOPE_OVERHEAD_BYTES
+            bodies += len(following.tx_hashes)
+            over = size > limits.SEAL_BYTES_MAX or bodies > limits.BATCH_BODIES_MAX
+            if taken and over:
+                break
+            self._waiting.popleft()
+            self._bytes -= len(following.envelope)
+            taken.append(following.envelope)
+        return tuple(taken)

@@ -1,0 +1,82 @@
+"""The queue between order and result: finalized blocks are executed one by one, in slices."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from onward import limits
+from onward.errors import CorruptionError, invariant
+from onward.execution.block import BlockExecution, ExecutedBlock, OrderedBlock
+from onward.execution.body import ContractFor
+from onward.ledger.block import Cut, Executed
+from onward.ledger.chain import Tip, read_block, read_tip
+from onward.ledger.store import Store
+
+
+class Executor:
+    """Executes delivered blocks behind the votes, and remembers what each height resulted in."""
+
+    __slots__ = ("_contract_for", "_current", "_queue", "_store", "tip")
+
+    def __init__(self, store: Store, contract_for: ContractFor) -> None:
+        """Begins at the store's tip. Raises `CorruptionError` for a store without a chain."""
+        tip = read_tip(store)
+        if tip is None:
+            raise CorruptionError("the database holds no chain, not even a genesis")
+        self.tip: Tip = tip
+        self._store = store
+        self._contract_for = contract_for
+        self._queue: deque[OrderedBlock] = deque()
+        self._current: tuple[OrderedBlock, BlockExecution] | None = None
+
+    @property
+    def height(self) -> int:
+        """The last executed height."""
+        return self.tip.height
+
+    @property
+    def backlog(self) -> int:
+        """How many delivered blocks are not yet executed."""
+        return len(self._queue) + (self._current is not None)
+
+    def push(self, ordered: OrderedBlock) -> None:
+        """Take a delivered block in; one that is executed already must be the same block."""
+        if ordered.block.height <= self.tip.height:
+            stored = read_block(self._store, ordered.block.height)
+            invariant(
+                stored is not None and stored.block == ordered.block,
+                f"block {ordered.block.height} was executed with another content",
+            )
+            return
+        self._queue.append(ordered)
+
+    def run(self) -> tuple[OrderedBlock, ExecutedBlock] | None:
+        """Execute one slice; answers the block that it completed.
+
+        The caller hands the result's writes to the store before the next call.
+        """
+        if self._current is None:
+            if not self._queue:
+                return None
+            ordered = self._queue.popleft()
+            work = BlockExecution(self._store, self.tip, ordered, self._contract_for)
+            self._current = ordered, work
+        ordered, work = self._current
+        if not work.run(limits.EXECUTION_SLICE_BODIES):
+            return None
+        self._current = None
+        result = work.finish()
+        self.tip = result.tip
+        return ordered, result
+
+    def result_at(self, height: int) -> Executed | None:
+        """What executing the block at `height` resulted in; None above the tip."""
+        stored = read_block(self._store, height) if height <= self.tip.height else None
+        if stored is None:
+            return None
+        return Executed(height=height, log_size=stored.log_size, log_root=stored.log_root)
+
+    def cut_at(self, height: int) -> Cut | None:
+        """The cut of the executed block at `height`; None above the tip."""
+        stored = read_block(self._store, height) if height <= self.tip.height else None
+        return None if stored is None else stored.block.cut
