@@ -1,7 +1,7 @@
 """Envelopes that this node has taken in and not yet sealed into a batch of its lane.
 
-First come, first sealed. The door has verified every envelope; here they only wait: until there is a
-batch's worth of bytes, or until the oldest has waited long enough.
+First come, first sealed. The door has verified every envelope; here they only wait: until there is
+a batch's worth of bytes, or until the oldest has waited long enough.
 """
 
 from __future__ import annotations
@@ -79,18 +79,19 @@ class Mempool:
             return self._waiting[0].since_ms
         return self._waiting[0].since_ms + limits.SEAL_AGE_MS_MAX
 
-    def take(self) -> tuple[bytes, ...]:
-        """The envelopes of the next batch, within the limits of a batch."""
+    def take(self) -> tuple[tuple[bytes, ...], int]:
+        """The envelopes of the next batch, within the limits of a batch, and how many bodies."""
         taken: list[bytes] = []
         size = bodies = 0
         while self._waiting and len(taken) < limits.BATCH_ENVELOPES_MAX:
             following = self._waiting[0]
             size += len(following.envelope) + limits.BATCH_ENVELOPE_OVERHEAD_BYTES
-            bodies += len(following.tx_hashes)
-            over = size > limits.SEAL_BYTES_MAX or bodies > limits.BATCH_BODIES_MAX
+            count = len(following.tx_hashes)
+            over = size > limits.SEAL_BYTES_MAX or bodies + count > limits.BATCH_BODIES_MAX
             if taken and over:
                 break
             self._waiting.popleft()
             self._bytes -= len(following.envelope)
             taken.append(following.envelope)
-        return tuple(taken)
+            bodies += count
+        return tuple(taken), bodies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,7 +21,9 @@ ContractFor = Callable[[str, int], Contract | None]
 """(name, version) -> the contract, or None where this node does not have it."""
 
 MESSAGE_BYTES_MAX = 512
+RULE_BYTES_MAX = 64
 _SYSTEM = PartyRegistry()
+_CODE = re.compile(r"E_[A-Z0-9_]{1,46}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +85,21 @@ def execute_body(
         overlay = Overlay(state)
         context = TransactionContext(overlay, transaction, time_ms)
         recorded = contract.apply(context, Call(type=body.type, payload=body.payload))
+        if context.event is None:
+            return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract emitted no event")
+        if recorded is not None and not _CODE.fullmatch(recorded.code):
+            return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract: no code")
+        return _kept(contract, context.event, transaction, recorded, state=state, overlay=overlay)
     except (Refuse, RejectedError) as refusal:
+        # A code that is none would not fit into a leaf, or pass a refusal off as an acceptance.
+        if not _CODE.fullmatch(refusal.code):
+            return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract: no code")
         return _dropped(Outcome.REFUSED, refusal.code, refusal.rule, str(refusal))
     except (MemoryError, RecursionError, OnwardError):
         # They depend on this process or its disk, not on the chain: stop rather than differ.
         raise
     except Exception as error:  # noqa: BLE001 - a contract's bug refuses, alike at every replica
         return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", f"contract: {type(error).__name__}")
-    if context.event is None:
-        return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract emitted no event")
-    return _kept(contract, context.event, transaction, recorded, state=state, overlay=overlay)
 
 
 def _contract(
@@ -124,7 +132,7 @@ class MissingContractError(CorruptionError):
 def _dropped(outcome: Outcome | None, code: str, rule: str, message: str) -> BodyResult:
     return BodyResult(
         code=str(code),
-        rule=rule,
+        rule=bounded(rule, RULE_BYTES_MAX),
         message=bounded(message),
         outcome=outcome,
         writes={},
@@ -149,9 +157,11 @@ def _kept(
         Namespace(state, name),
         Namespace(overlay, name),
     )
+    if not all(rows.values()):
+        raise RejectedError(RejectCode.FAULT, "contract: an empty projection row")
     return BodyResult(
         code=CODE_OK if recorded is None else recorded.code,
-        rule="" if recorded is None else recorded.rule,
+        rule="" if recorded is None else bounded(recorded.rule, RULE_BYTES_MAX),
         message="" if recorded is None else bounded(recorded.message),
         outcome=Outcome.ACCEPTED if recorded is None else Outcome.RECORDED,
         writes=overlay.writes,
@@ -160,7 +170,7 @@ def _kept(
     )
 
 
-def bounded(message: str) -> str:
-    """A message cut to MESSAGE_BYTES_MAX bytes of UTF-8."""
-    data = message.encode(errors="replace")[:MESSAGE_BYTES_MAX]
+def bounded(message: str, maximum: int = MESSAGE_BYTES_MAX) -> str:
+    """A message cut to `maximum` bytes of UTF-8."""
+    data = message.encode(errors="replace")[:maximum]
     return data.decode(errors="ignore")

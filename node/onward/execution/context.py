@@ -12,6 +12,7 @@ from onward_chaincode.contract import Json, Party
 from onward_proto.documents import DocumentError, canonical_document
 
 _KEY_END = "\U0010ffff"
+_EVERYONE = ("*",)
 
 
 class Namespace:
@@ -43,7 +44,7 @@ class Namespace:
 class TransactionContext(Namespace):
     """`onward_chaincode.contract.Context` over an overlay, which is dropped on a refusal."""
 
-    __slots__ = ("_overlay", "_time_ms", "_transaction", "event")
+    __slots__ = ("_overlay", "_time_ms", "_transaction", "_written_bytes", "event")
 
     def __init__(self, overlay: Overlay, transaction: Transaction, time_ms: int) -> None:
         """`time_ms` is the block's time."""
@@ -51,6 +52,7 @@ class TransactionContext(Namespace):
         self._overlay = overlay
         self._transaction = transaction
         self._time_ms = time_ms
+        self._written_bytes = 0
         self.event: LedgerEvent | None = None
 
     @property
@@ -96,16 +98,23 @@ class TransactionContext(Namespace):
                 RejectCode.LIMIT, f"key of {size} bytes, expected 1 to {limits.STATE_KEY_BYTES_MAX}"
             )
         self._overlay.put(self._prefix + key, value)
-        self._count()
+        self._count(size + len(value))
 
     def delete(self, key: str) -> None:
         """Remove `key` of the contract."""
-        self._key_bytes(key)
+        size = len(self._key_bytes(key))
+        if not 0 < size <= limits.STATE_KEY_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"key of {size} bytes, expected 1 to {limits.STATE_KEY_BYTES_MAX}"
+            )
         self._overlay.delete(self._prefix + key)
-        self._count()
+        self._count(size)
 
     def emit(self, name: str, payload: Json, readers: tuple[str, ...]) -> None:
-        """Announce what happened. Raises `RejectedError` E_LIMIT for a second or too large event."""
+        """Announce what happened; readers `("*",)` is everyone.
+
+        Raises `RejectedError` E_LIMIT for a second or too large event.
+        """
         if self.event is not None:
             raise RejectedError(RejectCode.LIMIT, "a transaction emits at most one event")
         try:
@@ -114,7 +123,12 @@ class TransactionContext(Namespace):
             raise RejectedError(RejectCode.LIMIT, f"event payload: {error}") from None
         if len(data) > limits.EVENT_PAYLOAD_BYTES_MAX or len(readers) > limits.EVENT_READERS_MAX:
             raise RejectedError(RejectCode.LIMIT, f"event of {len(data)} bytes is too large")
-        if list(readers) != sorted(set(readers)) or not all(map(is_party_id, readers)):
+        if not 0 < len(name.encode()) <= limits.EVENT_NAME_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"event name {name!r}: 1 to {limits.EVENT_NAME_BYTES_MAX} bytes"
+            )
+        listed = list(readers) == sorted(set(readers)) and all(map(is_party_id, readers))
+        if not listed and readers != _EVERYONE:
             raise RejectedError(RejectCode.LIMIT, "event readers are not sorted unique party ids")
         self.event = LedgerEvent(
             contract=self._transaction.body.contract, name=name, payload=data, readers=readers
@@ -129,7 +143,13 @@ class TransactionContext(Namespace):
         except UnicodeEncodeError:
             raise RejectedError(RejectCode.LIMIT, "a key holds a lone surrogate") from None
 
-    def _count(self) -> None:
+    def _count(self, size_bytes: int) -> None:
+        self._written_bytes += size_bytes
+        if self._written_bytes > limits.WRITTEN_BYTES_PER_BODY_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT,
+                f"more than {limits.WRITTEN_BYTES_PER_BODY_MAX} bytes written in a transaction",
+            )
         if len(self._overlay.writes) > limits.WRITES_PER_BODY_MAX:
             raise RejectedError(
                 RejectCode.LIMIT, f"more than {limits.WRITES_PER_BODY_MAX} writes in a transaction"

@@ -78,6 +78,8 @@ class Overlay:
 
     def scan(self, start: str, end: str, limit: int) -> list[tuple[str, bytes]]:
         """The first `limit` entries with `start <= key < end`, writes applied."""
+        if limit <= 0:
+            return []
         touched = sorted(key for key in self.writes if start <= key < end)
         if not touched:
             return self._below.scan(start, end, limit)

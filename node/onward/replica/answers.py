@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onward.ledger.chain import StoredTransaction
 from onward.replica.effects import Verdict
 from onward.types import Digest
 
@@ -33,8 +34,8 @@ class PeerStatus:
 class NodeStatus:
     """One node's place in the chain.
 
-    `height`, `state_root` and `time_ms` are the executed tip's; `finalized_height` may be ahead of it.
-    `checkpoint_height` is the last one whose checkpoint a quorum signed; 0 where unknown.
+    `height`, `state_root` and `time_ms` are the executed tip's; `finalized_height` may be ahead of
+    it. `checkpoint_height` is the last one whose checkpoint a quorum signed; 0 where unknown.
     """
 
     network: str
@@ -50,3 +51,17 @@ class NodeStatus:
     checkpoint_height: int
     version: str
     peers: tuple[PeerStatus, ...]
+
+
+def verdict_of(stored: StoredTransaction) -> Verdict:
+    """The verdict in what the store keeps of a transaction."""
+    return Verdict(
+        tx_hash=Digest(stored.leaf.tx_hash),
+        height=stored.leaf.height,
+        code=stored.leaf.code,
+        rule=stored.rule,
+        message=stored.message,
+        outcome=stored.leaf.outcome,
+        log_index=stored.log_index,
+        event=stored.event,
+    )

@@ -1,13 +1,11 @@
 """Checkpoints: what a quorum swears the result of the chain was.
 
-Each validator signs the log after every block that it executes. The signatures travel in packets; q of
-them over the same note certify it. The highest certified one is what a leader may name as executed in its
-proposal, and the certified note is what leaves the network in receipts.
+Each validator signs the log after every block that it executes. The signatures travel in packets; q
+of them over the same note certify it. The highest certified one is what a leader may name as
+executed in its proposal, and the certified note is what leaves the network in receipts.
 """
 
 from __future__ import annotations
-
-from onward_proto.canonical import encode
 
 from onward import limits
 from onward.consensus.messages import CheckpointSignature
@@ -24,6 +22,7 @@ from onward.ledger.note import (
 )
 from onward.ledger.store import WriteBatch, checkpoint_key
 from onward.types import ValidatorIndex
+from onward_proto.canonical import encode
 
 
 class Checkpoints:

@@ -81,10 +81,15 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchChecked:
-    """The answer to a `verify` job: None when every envelope is valid, else the first error."""
+    """The answer to a `verify` job.
+
+    `bodies`: how many bodies the batch's envelopes hold, or None when some envelope is invalid, and
+    then `error` is the first reason.
+    """
 
     head: Digest
-    error: str | None
+    bodies: int | None
+    error: str = ""
 
 
 Event = Boot | Tick | PeerUp | PeerDown | Received | Submitted | BatchChecked

@@ -16,7 +16,7 @@ from onward.ledger.store import Store
 class Executor:
     """Executes delivered blocks behind the votes, and remembers what each height resulted in."""
 
-    __slots__ = ("_contract_for", "_current", "_queue", "_store", "tip")
+    __slots__ = ("_contract_for", "_current", "_queue", "_recent", "_store", "tip")
 
     def __init__(self, store: Store, contract_for: ContractFor) -> None:
         """Begins at the store's tip. Raises `CorruptionError` for a store without a chain."""
@@ -27,6 +27,7 @@ class Executor:
         self._store = store
         self._contract_for = contract_for
         self._queue: deque[OrderedBlock] = deque()
+        self._recent: dict[int, tuple[Executed, Cut]] = {}
         self._current: tuple[OrderedBlock, BlockExecution] | None = None
 
     @property
@@ -67,16 +68,33 @@ class Executor:
         self._current = None
         result = work.finish()
         self.tip = result.tip
+        executed = Executed(
+            height=self.tip.height, log_size=result.log_size, log_root=result.log_root
+        )
+        self._remember(executed, ordered.block.cut)
         return ordered, result
 
     def result_at(self, height: int) -> Executed | None:
         """What executing the block at `height` resulted in; None above the tip."""
-        stored = read_block(self._store, height) if height <= self.tip.height else None
-        if stored is None:
-            return None
-        return Executed(height=height, log_size=stored.log_size, log_root=stored.log_root)
+        found = self._past(height)
+        return None if found is None else found[0]
 
     def cut_at(self, height: int) -> Cut | None:
         """The cut of the executed block at `height`; None above the tip."""
-        stored = read_block(self._store, height) if height <= self.tip.height else None
-        return None if stored is None else stored.block.cut
+        found = self._past(height)
+        return None if found is None else found[1]
+
+    def _past(self, height: int) -> tuple[Executed, Cut] | None:
+        found = self._recent.get(height)
+        if found is None and height <= self.tip.height:
+            stored = read_block(self._store, height)
+            if stored is not None:
+                result = Executed(height=height, log_size=stored.log_size, log_root=stored.log_root)
+                found = self._remember(result, stored.block.cut)
+        return found
+
+    def _remember(self, result: Executed, cut: Cut) -> tuple[Executed, Cut]:
+        while len(self._recent) >= limits.RECENT_HEIGHTS_KEPT:
+            del self._recent[min(self._recent)]
+        self._recent[result.height] = result, cut
+        return result, cut

@@ -1,0 +1,211 @@
+"""From a client's envelope to a batch that a quorum holds: mempool, lanes, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, assert_never
+
+from onward import limits
+from onward.consensus.effects import (
+    CheckBatch,
+    LaneEffect,
+    LaneForked,
+    Misbehaved,
+    SendBatch,
+    StoreBatch,
+    TipsMoved,
+)
+from onward.consensus.lanes import DurableBatch, Lanes, LanesConfig
+from onward.consensus.messages import Fetch
+from onward.errors import Unavailable
+from onward.execution.block import ExecutedBlock, OrderedBlock
+from onward.ledger.block import Batch, Block, Cut, block_digest
+from onward.ledger.transaction import open_envelope
+from onward.mempool import Mempool
+from onward.replica.effects import Answer, BatchChecked, Submitted, VerifyJob
+from onward.replica.fetching import Fetching
+from onward.replica.outbox import Outbox
+from onward.types import Digest, ValidatorIndex
+
+if TYPE_CHECKING:
+    from onward.replica.replica import ReplicaConfig
+
+
+class Dissemination:
+    """Everything about batches. `out` gives the outbox of the step that is going on."""
+
+    def __init__(self, config: ReplicaConfig, root: Block, out: Callable[[], Outbox]) -> None:
+        """`root`: the last delivered block."""
+        validators = config.genesis.validators
+        self._me = config.me
+        self._out = out
+        self.mempool = Mempool()
+        self.lanes = Lanes(
+            LanesConfig(
+                chain_id=config.genesis.chain_id,
+                validators=validators,
+                me=config.me,
+                signer=config.signer,
+                verify=config.verify,
+            ),
+            root.cut,
+        )
+        self._fetching = Fetching(config.me, validators.size)
+        self._ack_at_ms: int | None = None
+        self._claims: dict[int, int] = {}  # peer that is up -> its place in our lane
+        self._greeted: set[int] = set()  # peers that were sent our lane since they came up
+        self._resend_at_ms = 0
+        self._resend_from: dict[int, int] = {}  # the claims at the last look
+
+    def restore(self, batches: tuple[Batch, ...]) -> None:
+        """Boot: the durable batches that were not delivered."""
+        durable = []
+        for batch in batches:
+            opened = [open_envelope(item) for item in batch.envelopes]
+            durable.append(DurableBatch(batch=batch, bodies=sum(map(len, opened))))
+            if batch.author == self._me:
+                self.mempool.track(item.tx_hash for items in opened for item in items)
+        self.lanes.restore(tuple(durable))
+
+    # -- our own lane ------------------------------------------------------------------------------
+
+    def submit(self, event: Submitted, now_ms: int) -> None:
+        """Take a client's envelope in, or answer that it must come again."""
+        try:
+            self.mempool.add(event.envelope, event.tx_hashes, now_ms)
+        except Unavailable as error:
+            self._out().answers.append(Answer(tx_hashes=event.tx_hashes, error=error))
+
+    def seal_due(self, now_ms: int) -> None:
+        """Make batches of what has waited long enough."""
+        while True:
+            ready_ms = self.mempool.ready_at_ms()
+            if ready_ms is None or ready_ms > now_ms or self.lanes.is_full():
+                return
+            envelopes, bodies = self.mempool.take()
+            self._perform(self.lanes.seal(envelopes, bodies), now_ms)
+
+    # -- batches of others -------------------------------------------------------------------------
+
+    def receive(self, peer: ValidatorIndex, batch: Batch, now_ms: int) -> None:
+        """A batch from a peer."""
+        self._perform(self.lanes.on_batch(peer, batch), now_ms)
+
+    def checked(self, event: BatchChecked, now_ms: int) -> None:
+        """A batch's envelopes were checked."""
+        if event.bodies is None:
+            self._out().happened("batch_invalid", head=event.head.hex(), error=event.error)
+        self._perform(self.lanes.on_checked(event.head, event.bodies), now_ms)
+
+    def learn_tips(self, peer: ValidatorIndex, tips: Cut, now_ms: int) -> None:
+        """A peer says how far it holds each lane."""
+        self._perform(self.lanes.on_tips(peer, tips), now_ms)
+        if len(tips) == len(self.lanes.tips):
+            self._claims[peer] = tips[self._me].seq
+            if peer not in self._greeted:
+                self._greeted.add(peer)
+                self._resend(peer)
+
+    def peer_up(self, peer: ValidatorIndex) -> None:
+        """A fresh connection: the peer's next packet says what it lacks of our lane."""
+        self._greeted.discard(peer)
+
+    def peer_down(self, peer: ValidatorIndex) -> None:
+        """Nothing can be resent now."""
+        self._claims.pop(peer, None)
+
+    def answer(self, peer: ValidatorIndex, fetch: Fetch) -> None:
+        """Send the asked batches that are held here and not yet delivered."""
+        for head in fetch.batches:
+            batch = self.lanes.held(head)
+            if batch is not None:
+                self._out().send(peer, batch)
+
+    # -- what the order needs ----------------------------------------------------------------------
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether batches wait to be ordered."""
+        return self.lanes.has_pending
+
+    def fetch_block(self, digest: bytes, now_ms: int) -> None:
+        """The core lacks a block."""
+        self._fetching.want_block(digest, now_ms)
+
+    def got_block(self, block: Block) -> None:
+        """A block came, asked for or not."""
+        self._fetching.got_block(block_digest(block))
+
+    def deliver(self, block: Block) -> tuple[tuple[Batch, ...], tuple[bytes, ...]]:
+        """The batches of a finalized block with their heads, in delivery order."""
+        self._fetching.forget_blocks()
+        links = self.lanes.deliver(block.cut)
+        return tuple(link.batch for link in links), tuple(link.head for link in links)
+
+    def jump(self, ordered: OrderedBlock) -> tuple[Batch, ...]:
+        """A block came with its batches from a peer's disk; answers what must become durable."""
+        self._fetching.forget_blocks()
+        self.lanes.jump_to(ordered.block.cut)
+        return ordered.batches
+
+    def settled(self, result: ExecutedBlock) -> None:
+        """These bodies have their verdict."""
+        self.mempool.forget(done.transaction.tx_hash for done in result.bodies)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def repeat(self, now_ms: int, lacking: tuple[Digest, ...]) -> None:
+        """Acknowledge, ask for what is lacking, resend what peers seem to have lost."""
+        out = self._out()
+        self.lanes.want(lacking)
+        self._fetching.want_batches(self.lanes.missing(), now_ms)
+        request = self._fetching.due(now_ms)
+        if request is not None:
+            out.send(*request)
+            out.happened("fetch", peer=request[0], count=len(request[1].batches))
+        if self._ack_at_ms is not None and (out.telling or now_ms >= self._ack_at_ms):
+            out.tell_tips = True
+            self._ack_at_ms = None
+        if now_ms >= self._resend_at_ms:
+            self._resend_at_ms = now_ms + limits.LANE_RESEND_MS
+            for peer, seq in self._claims.items():
+                if self._resend_from.get(peer) == seq:
+                    self._resend(ValidatorIndex(peer))
+            self._resend_from = dict(self._claims)
+
+    def next_at_ms(self) -> int | None:
+        """When something is due."""
+        tip = self.lanes.tips[self._me].seq
+        lagging = any(seq < tip for seq in self._claims.values())
+        wishes = [
+            None if self.lanes.is_full() else self.mempool.ready_at_ms(),
+            self._fetching.next_at_ms(),
+            self._ack_at_ms,
+            self._resend_at_ms if lagging else None,
+        ]
+        return min((wish for wish in wishes if wish is not None), default=None)
+
+    def _resend(self, peer: ValidatorIndex) -> None:
+        batches = self.lanes.own_after(self._claims[peer])
+        for batch in batches[: limits.LANE_BATCHES_PER_BLOCK_MAX]:
+            self._out().send(peer, batch)
+
+    def _perform(self, effects: tuple[LaneEffect, ...], now_ms: int) -> None:
+        out = self._out()
+        for effect in effects:
+            match effect:
+                case CheckBatch():
+                    out.verify.append(VerifyJob(head=effect.head, batch=effect.batch))
+                case StoreBatch():
+                    out.persist.append(effect.batch)
+                case SendBatch():
+                    out.send(None, effect.batch)
+                case TipsMoved():
+                    if self._ack_at_ms is None:
+                        self._ack_at_ms = now_ms + limits.ACK_LINGER_MS_MAX
+                case LaneForked():
+                    out.happened("lane_forked", lane=effect.first.author, seq=effect.first.seq)
+                case Misbehaved():
+                    out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
+                case _:
+                    assert_never(effect)

@@ -1,0 +1,99 @@
+"""Whether a proposal's payload may be voted for.
+
+Three answers. VALID. INVALID: for a reason that every replica finds from the block alone and what
+it names. NOT_NOW: for a reason that passes, such as a clock that has not come so far; it is never
+remembered, because another replica may see it otherwise and the block may yet be certified.
+
+The cut itself (do I hold its batches, is it within the limits) is judged by the lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onward import limits
+from onward.consensus.effects import BlockVerdict
+from onward.ledger.block import BLOCK_FORMAT, Block
+from onward.ledger.genesis import Parameters
+from onward.replica.executor import Executor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A verdict with its reason; `again_at_ms` says when the clock will have come far enough."""
+
+    verdict: BlockVerdict
+    reason: str
+    again_at_ms: int | None = None
+
+
+VALID = Judgement(verdict=BlockVerdict.VALID, reason="")
+
+
+class PayloadRules:
+    """The rules of one epoch."""
+
+    __slots__ = ("_executor", "_lanes", "_parameters", "_set_hash")
+
+    def __init__(
+        self, parameters: Parameters, set_hash: bytes, lanes: int, executor: Executor
+    ) -> None:
+        """`lanes`: how many there are; `set_hash` names the set that follows."""
+        self._parameters = parameters
+        self._set_hash = set_hash
+        self._lanes = lanes
+        self._executor = executor
+
+    def judge(self, block: Block, parent: Block, *, first_sight: bool, now_ms: int) -> Judgement:
+        """Everything about a proposal but its cut."""
+        fault = self._fault(block, parent)
+        if fault:
+            return Judgement(verdict=BlockVerdict.INVALID, reason=fault)
+        known = self._executor.result_at(block.executed.height)
+        if known is None:
+            return Judgement(
+                verdict=BlockVerdict.NOT_NOW,
+                reason=f"executed height {block.executed.height} is ahead of this replica",
+            )
+        if known != block.executed:
+            return Judgement(
+                verdict=BlockVerdict.INVALID,
+                reason=f"claims another result of block {block.executed.height}",
+            )
+        if first_sight:
+            return self._timely(block, now_ms)
+        return VALID
+
+    def diverges(self, block: Block) -> bool:
+        """Whether a block contradicts what this replica executed."""
+        known = self._executor.result_at(block.executed.height)
+        return known is not None and known != block.executed
+
+    def _fault(self, block: Block, parent: Block) -> str:
+        if block.format != BLOCK_FORMAT:
+            return f"block format {block.format}"
+        if len(block.cut) != self._lanes:
+            return f"cut of {len(block.cut)} lanes, there are {self._lanes}"
+        if block.last or block.next_set_hash != self._set_hash:
+            return "names a change of the validator set that the state has not approved"
+        if not parent.executed.height <= block.executed.height < block.height:
+            return (
+                f"executed height {block.executed.height} is not from {parent.executed.height} "
+                f"to {block.height - 1}"
+            )
+        lag = block.height - block.executed.height
+        if block.cut != parent.cut and lag > limits.EXECUTION_LAG_BLOCKS_MAX:
+            return f"orders new batches while execution lags by {lag} blocks"
+        return ""
+
+    def _timely(self, block: Block, now_ms: int) -> Judgement:
+        ahead = block.time_ms - now_ms
+        if ahead > self._parameters.future_ms_max:
+            return Judgement(
+                verdict=BlockVerdict.NOT_NOW,
+                reason=f"{ahead} ms ahead of this clock",
+                again_at_ms=block.time_ms - self._parameters.future_ms_max,
+            )
+        if -ahead > self._parameters.past_ms_max:
+            return Judgement(verdict=BlockVerdict.NOT_NOW, reason=f"{-ahead} ms behind this clock")
+        return VALID

@@ -1,0 +1,158 @@
+"""Proposals: when to make one, and what to answer to the core about others'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onward import limits
+from onward.consensus.core import Payload
+from onward.consensus.effects import BlockVerdict, Build, Validate
+from onward.consensus.lanes import Lanes
+from onward.consensus.links import InvalidCut
+from onward.ledger.block import Block, Cut, Executed
+from onward.ledger.genesis import Parameters
+from onward.replica.checkpoints import Checkpoints
+from onward.replica.executor import Executor
+from onward.replica.payload import PayloadRules
+from onward.types import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer to the core about a block; `again_ms` goes with NOT_NOW."""
+
+    digest: Digest
+    verdict: BlockVerdict
+    reason: str
+    again_ms: int | None = None
+
+
+class Proposals:
+    """The open question of the core to build, and its open questions about blocks."""
+
+    __slots__ = (
+        "_asked_ms",
+        "_build",
+        "_checkpoints",
+        "_executor",
+        "_lanes",
+        "_open",
+        "_parameters",
+        "_rules",
+        "_set_hash",
+    )
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        set_hash: bytes,
+        *,
+        lanes: Lanes,
+        executor: Executor,
+        checkpoints: Checkpoints,
+    ) -> None:
+        """`set_hash`: of the validator set that blocks name as the next one."""
+        self._parameters = parameters
+        self._set_hash = set_hash
+        self._lanes = lanes
+        self._executor = executor
+        self._checkpoints = checkpoints
+        self._rules = PayloadRules(parameters, set_hash, len(lanes.tips), executor)
+        self._build: Build | None = None
+        self._asked_ms = 0
+        self._open: dict[Digest, Validate] = {}
+
+    # -- our own ---------------------------------------------------------------------------------
+
+    def ask_build(self, build: Build, now_ms: int) -> None:
+        """The core wants a proposal; an earlier wish is void."""
+        self._build = build
+        self._asked_ms = now_ms
+
+    def build(self, view: int, now_ms: int) -> tuple[Build, Payload] | None:
+        """The proposal for `view`, if one is wanted and it is time for it."""
+        build = self._build
+        if build is None or build.view != view:
+            self._build = None
+            return None
+        parent = build.parent_block
+        executed = self._executed(parent)
+        cut = self._cut(parent, executed)
+        if now_ms < self._due_ms(parent, has_work=cut != parent.cut):
+            return None
+        self._build = None
+        payload = Payload(
+            time_ms=max(parent.time_ms + 1, now_ms),
+            cut=cut,
+            executed=executed,
+            last=False,
+            next_set_hash=self._set_hash,
+        )
+        return build, payload
+
+    def build_at_ms(self) -> int | None:
+        """When to look again whether a proposal is due; None while none is wanted."""
+        build = self._build
+        if build is None:
+            return None
+        parent = build.parent_block
+        cut = self._cut(parent, self._executed(parent))
+        return self._due_ms(parent, has_work=cut != parent.cut)
+
+    def _due_ms(self, parent: Block, *, has_work: bool) -> int:
+        """Under load blocks are paced, on an idle network the first work goes at once."""
+        wait_ms = self._parameters.propose_age_ms if has_work else self._parameters.heartbeat_ms
+        return min(parent.time_ms, self._asked_ms) + wait_ms
+
+    def _executed(self, parent: Block) -> Executed:
+        best = self._checkpoints.best
+        return best if best.height > parent.executed.height else parent.executed
+
+    def _cut(self, parent: Block, executed: Executed) -> Cut:
+        if parent.height + 1 - executed.height > limits.EXECUTION_LAG_BLOCKS_MAX:
+            return parent.cut
+        known = self._executor.cut_at(executed.height)
+        return (
+            parent.cut if known is None else self._lanes.make_cut(parent.cut, known, parent.height)
+        )
+
+    # -- others' ---------------------------------------------------------------------------------
+
+    def ask_verdict(self, question: Validate) -> None:
+        """The core wants to know whether a block's payload is valid."""
+        self._open[question.digest] = question
+
+    def forget(self, height: int) -> None:
+        """Blocks at or below `height` are settled."""
+        self._open = {
+            digest: item for digest, item in self._open.items() if item.block.height > height
+        }
+
+    def replies(self, now_ms: int) -> tuple[tuple[Reply, ...], tuple[Digest, ...]]:
+        """The questions that can be answered now, and the heads that the others wait for."""
+        answered: list[Reply] = []
+        lacking: dict[Digest, None] = {}
+        for digest, question in list(self._open.items()):
+            reply = self._reply(question, now_ms, lacking)
+            if reply is not None:
+                answered.append(reply)
+                del self._open[digest]
+        return tuple(answered), tuple(lacking)
+
+    def _reply(self, question: Validate, now_ms: int, lacking: dict[Digest, None]) -> Reply | None:
+        block, parent = question.block, question.parent
+        judged = self._rules.judge(block, parent, first_sight=question.first_sight, now_ms=now_ms)
+        verdict, reason = judged.verdict, judged.reason
+        if verdict is BlockVerdict.VALID:
+            cut = self._executor.cut_at(block.executed.height)
+            try:
+                missing = self._lanes.lacks(parent.cut, block.cut, cut or parent.cut)
+            except InvalidCut as fault:
+                verdict, reason = BlockVerdict.INVALID, str(fault)
+            else:
+                if missing:
+                    lacking.update(dict.fromkeys(missing))
+                    return None
+        return Reply(
+            digest=question.digest, verdict=verdict, reason=reason, again_ms=judged.again_at_ms
+        )

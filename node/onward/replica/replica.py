@@ -1,0 +1,483 @@
+"""One validator as one machine: order, dissemination, execution and checkpoints behind `step`.
+
+The replica owns no clock, disk or network. It composes the consensus core, the lanes, the executor
+and the checkpoints, which do not know each other, and turns what they ask of it into `Effects`. Its
+rules:
+
+- a batch is held (acknowledged, voted on) only after its check and its `persist`;
+- a proposal is voted on only when its payload is valid here and its batches are held;
+- delivered blocks are executed in order, in slices, behind the votes;
+- the journal is rotated only when every delivered block is executed, so that nothing between the
+  database's tip and the journal's floor can be lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from onward import limits
+from onward.consensus.certificates import VoteVerifier
+from onward.consensus.core import Core, CoreConfig
+from onward.consensus.effects import (
+    BlockVerdict,
+    Broadcast,
+    Build,
+    CoreEffect,
+    Deliver,
+    EvidenceFound,
+    FarBehind,
+    FetchBlock,
+    ForkDetected,
+    Misbehaved,
+    Persist,
+    SendTo,
+    Validate,
+)
+from onward.consensus.messages import (
+    EMPTY_PACKET,
+    Certificate,
+    ChainPage,
+    ChainRequest,
+    Fetch,
+    Packet,
+)
+from onward.crypto.signing import Signer, Verify
+from onward.errors import CorruptionError, DivergenceError, PeerFault
+from onward.execution.block import ExecutedBlock, OrderedBlock
+from onward.execution.body import ContractFor
+from onward.ledger.block import Batch, Executed, set_hash
+from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
+from onward.ledger.genesis import Genesis
+from onward.ledger.store import Store
+from onward.replica.catchup import CatchUp, unsigned_final
+from onward.replica.checkpoints import Checkpoints
+from onward.replica.dissemination import Dissemination
+from onward.replica.effects import (
+    BatchChecked,
+    Boot,
+    Commit,
+    Effects,
+    Event,
+    PeerDown,
+    PeerUp,
+    Received,
+    Serve,
+    Submitted,
+    Tick,
+    Verdict,
+)
+from onward.replica.executor import Executor
+from onward.replica.outbox import Outbox
+from onward.replica.proposals import Proposals
+from onward.types import Digest, ValidatorIndex
+from onward_proto.canonical import CanonicalError, decode, encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaConfig:
+    """Who this validator is, and what it brings: its key, the check of others', the contracts."""
+
+    genesis: Genesis
+    me: ValidatorIndex
+    signer: Signer
+    verify: Verify
+    contract_for: ContractFor
+
+
+class Replica:
+    """A validator. The first event is `Boot`; then any event, any time.
+
+    An event that a peer is to blame for never raises: it becomes a `misbehaved` event. What raises
+    ends the node: `DivergenceError`, `CorruptionError`, `InvariantError`.
+    """
+
+    def __init__(self, config: ReplicaConfig, store: Store) -> None:
+        """`store` holds at least the genesis. Raises `CorruptionError`."""
+        genesis = config.genesis
+        self._config = config
+        self._now_ms = 0
+        self._out = Outbox()
+        self._executor = Executor(store, config.contract_for)
+        root = read_block(store, self._executor.height)
+        if root is None:
+            raise CorruptionError(f"the database has no block {self._executor.height}, its tip")
+        self._checkpoints = Checkpoints(
+            genesis, config.me, config.signer, config.verify, _best_result(store)
+        )
+        self._core = Core(
+            CoreConfig(
+                chain_id=genesis.chain_id,
+                validators=genesis.validators,
+                me=config.me,
+                signer=config.signer,
+                verify=config.verify,
+                parameters=genesis.parameters,
+            ),
+            root.block,
+            _final_of(root, self._executor.tip.digest),
+        )
+        self._lanes = Dissemination(config, root.block, self._out_now)
+        self._proposals = Proposals(
+            genesis.parameters,
+            set_hash(genesis.validators),
+            lanes=self._lanes.lanes,
+            executor=self._executor,
+            checkpoints=self._checkpoints,
+        )
+        verifier = VoteVerifier(genesis.chain_id, genesis.validators, config.verify)
+        size = genesis.validators.size
+        self._catch_up = CatchUp(genesis.chain_id, config.me, size, verifier)
+        self._checkpoints_at_ms = 0
+        self._journal_bytes = 0
+        self._lacking: tuple[Digest, ...] = ()
+        self._sign_result(root)
+
+    # -- what a driver or a gateway may ask --------------------------------------------------------
+
+    @property
+    def view(self) -> int:
+        """The current view."""
+        return self._core.view
+
+    @property
+    def leader(self) -> ValidatorIndex:
+        """The leader of the current view."""
+        return self._core.leader
+
+    @property
+    def height(self) -> int:
+        """The last executed height."""
+        return self._executor.height
+
+    @property
+    def finalized_height(self) -> int:
+        """The last delivered height; execution may be a little behind."""
+        return self._core.root.height
+
+    @property
+    def checkpoint_height(self) -> int:
+        """The newest height whose result a quorum has signed."""
+        return self._checkpoints.best.height
+
+    @property
+    def waiting(self) -> int:
+        """How many envelopes wait at this node for a batch."""
+        return len(self._lanes.mempool)
+
+    # -- the step ----------------------------------------------------------------------------------
+
+    def step(self, event: Event, now_ms: int) -> Effects:
+        """Take one event in; answers what the driver must do before the next step."""
+        self._now_ms = max(self._now_ms, now_ms)
+        self._out = Outbox()
+        self._take(event)
+        self._lanes.seal_due(self._now_ms)
+        self._tell_pending()
+        self._answer_core()
+        self._execute()
+        self._rotate_journal()
+        self._repeat_checkpoints()
+        self._ask_peers()
+        return self._out.effects(
+            height=self._core.root.height,
+            tips=self._lanes.lanes.tips,
+            wake_at_ms=self._wake_at_ms(),
+        )
+
+    def _take(self, event: Event) -> None:
+        now_ms = self._now_ms
+        match event:
+            case Boot():
+                self._boot(event)
+            case Tick():
+                self._perform(self._core.on_time(now_ms))
+            case Received():
+                self._receive(event)
+            case Submitted():
+                self._lanes.submit(event, now_ms)
+            case BatchChecked():
+                self._lanes.checked(event, now_ms)
+            case PeerUp():
+                self._lanes.peer_up(event.peer)
+                self._perform(self._core.on_peer_up(event.peer, now_ms))
+                self._greet(event.peer)
+            case PeerDown():
+                self._lanes.peer_down(event.peer)
+            case _:
+                assert_never(event)
+
+    def _boot(self, event: Boot) -> None:
+        self._lanes.restore(event.batches)
+        self._perform(self._core.start(event.journal, self._now_ms))
+        self._out.tell_tips = True
+
+    def _out_now(self) -> Outbox:
+        return self._out
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def _receive(self, event: Received) -> None:
+        try:
+            match event.message:
+                case Packet():
+                    self._receive_packet(event.peer, event.message)
+                case Batch():
+                    self._lanes.receive(event.peer, event.message, self._now_ms)
+                case Fetch():
+                    self._answer_fetch(event.peer, event.message)
+                case ChainRequest():
+                    request = Serve(to=event.peer, from_height=event.message.from_height)
+                    self._out.serve.append(request)
+                case ChainPage():
+                    self._receive_page(event.peer, event.message)
+                case _:
+                    assert_never(event.message)
+        except PeerFault as fault:
+            self._out.happened("misbehaved", peer=event.peer, reason=str(fault))
+
+    def _receive_packet(self, peer: ValidatorIndex, packet: Packet) -> None:
+        self._lanes.learn_tips(peer, packet.tips, self._now_ms)
+        for item in packet.checkpoints:
+            self._out.store.extend(self._checkpoints.learn(peer, item))
+        self._perform(self._core.on_packet(peer, packet, self._now_ms))
+        for block in packet.blocks:
+            self._lanes.got_block(block)
+
+    def _answer_fetch(self, peer: ValidatorIndex, fetch: Fetch) -> None:
+        blocks = tuple(block for block in map(self._core.block, fetch.blocks) if block is not None)
+        for start in range(0, len(blocks), limits.PACKET_BLOCKS_MAX):
+            packet = Packet(
+                status=0,
+                height=self._core.root.height,
+                blocks=blocks[start : start + limits.PACKET_BLOCKS_MAX],
+                certificates=(),
+                votes=(),
+                tips=(),
+                checkpoints=(),
+            )
+            self._out.send(peer, packet)
+        self._lanes.answer(peer, fetch)
+
+    def _greet(self, peer: ValidatorIndex) -> None:
+        """A fresh connection: signatures that were sent on an earlier one may be lost."""
+        self._out.send(peer, self._dressed(EMPTY_PACKET))
+
+    # -- the core's wishes -------------------------------------------------------------------------
+
+    def _perform(self, effects: tuple[CoreEffect, ...]) -> None:
+        out, now_ms = self._out, self._now_ms
+        for effect in effects:
+            match effect:
+                case Persist():
+                    self._journal_bytes += sum(len(encode(item)) for item in effect.records)
+                    out.persist.extend(effect.records)
+                case Broadcast():
+                    out.broadcast(effect.packet)
+                case SendTo():
+                    out.send(effect.peer, self._dressed(effect.packet))
+                case Build():
+                    self._proposals.ask_build(effect, now_ms)
+                case Validate():
+                    self._proposals.ask_verdict(effect)
+                case FetchBlock():
+                    self._lanes.fetch_block(effect.digest, now_ms)
+                case Deliver():
+                    self._deliver(effect)
+                case EvidenceFound():
+                    out.happened("equivocation", signer=effect.first.signer, view=effect.first.view)
+                case Misbehaved():
+                    out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
+                case FarBehind():
+                    self._catch_up.aim(effect.height)
+                case ForkDetected():
+                    raise DivergenceError(
+                        f"two finalizations exclude each other: views {effect.first.view} and "
+                        f"{effect.second.view}; more than f validators cheat"
+                    )
+                case _:
+                    assert_never(effect)
+
+    def _dressed(self, packet: Packet) -> Packet:
+        """A packet of the core with what else every packet says."""
+        return Packet(
+            status=packet.status,
+            height=self._core.root.height,
+            blocks=packet.blocks,
+            certificates=packet.certificates,
+            votes=packet.votes,
+            tips=self._lanes.lanes.tips,
+            checkpoints=self._checkpoints.own(self._checkpoints.best.height - 1),
+        )
+
+    def _answer_core(self) -> None:
+        """Verdicts and proposals that are due; each may make the core ask again."""
+        while True:
+            replies, lacking = self._proposals.replies(self._now_ms)
+            for reply in replies:
+                if reply.verdict is not BlockVerdict.VALID:
+                    self._out.happened("not_voted", verdict=reply.verdict, reason=reply.reason)
+                self._perform(
+                    self._core.on_verdict(
+                        reply.digest, reply.verdict, self._now_ms, again_ms=reply.again_ms
+                    )
+                )
+            built = self._proposals.build(self._core.view, self._now_ms)
+            if built is not None:
+                build, payload = built
+                self._perform(self._core.on_built(build.view, build.parent, payload, self._now_ms))
+            if not replies and built is None:
+                self._lacking = lacking
+                return
+
+    def _tell_pending(self) -> None:
+        pending = self._lanes.is_pending
+        self._perform(self._core.on_pending(self._now_ms, is_pending=pending))
+
+    # -- delivery and execution --------------------------------------------------------------------
+
+    def _deliver(self, effect: Deliver) -> None:
+        last = len(effect.blocks) - 1
+        for index, block in enumerate(effect.blocks):
+            batches, heads = self._lanes.deliver(block)
+            own = index == last and effect.final.signatures
+            self._push(
+                OrderedBlock(
+                    block=block,
+                    digest=_digest_in(effect, index),
+                    final=encode(effect.final) if own else b"",
+                    batches=batches,
+                    heads=heads,
+                )
+            )
+
+    def _push(self, ordered: OrderedBlock) -> None:
+        self._executor.push(ordered)
+        self._out.happened(
+            "finalized",
+            height=ordered.block.height,
+            view=ordered.block.view,
+            batches=len(ordered.batches),
+        )
+        self._proposals.forget(ordered.block.height)
+
+    def _receive_page(self, peer: ValidatorIndex, page: ChainPage) -> None:
+        verified = self._catch_up.open(peer, page, self._core.root)
+        if verified is None:
+            return
+        for ordered in verified.ordered:
+            self._out.persist.extend(self._lanes.jump(ordered))
+            self._push(ordered)
+        tail = verified.ordered[-1].block
+        self._out.happened("caught_up", height=tail.height, blocks=len(verified.ordered))
+        self._perform(self._core.jump_to(tail, verified.final, self._now_ms))
+
+    def _execute(self) -> None:
+        """One slice a step: the driver writes a block's result before the next one begins."""
+        done = self._executor.run()
+        if done is None:
+            return
+        ordered, result = done
+        self._out.commit = _commit(ordered, result)
+        self._lanes.settled(result)
+        executed = Executed(
+            height=result.tip.height, log_size=result.log_size, log_root=result.log_root
+        )
+        self._out.store.extend(self._checkpoints.executed(executed))
+        self._out.broadcast_checkpoints(self._checkpoints.own(executed.height - 1))
+
+    def _sign_result(self, stored: StoredBlock) -> None:
+        """After a boot: take the tip's checkpoint up again, peers may lack our signature."""
+        if stored.block.height > 0:
+            result = Executed(
+                height=stored.block.height, log_size=stored.log_size, log_root=stored.log_root
+            )
+            self._checkpoints.executed(result)
+
+    def _repeat_checkpoints(self) -> None:
+        """While the newest result lacks a quorum's signatures, repeat ours now and then."""
+        best = self._checkpoints.best.height
+        if best >= self._executor.height:
+            self._checkpoints_at_ms = self._now_ms + limits.CHECKPOINT_RESEND_MS
+        elif self._now_ms >= self._checkpoints_at_ms:
+            self._checkpoints_at_ms = self._now_ms + limits.CHECKPOINT_RESEND_MS
+            self._out.broadcast_checkpoints(self._checkpoints.own(best))
+
+    def _rotate_journal(self) -> None:
+        big = self._journal_bytes >= limits.JOURNAL_SEGMENT_BYTES_MAX
+        if big and self._executor.backlog == 0 and self._executor.height == self._core.root.height:
+            self._out.rotate = self._core.journal_snapshot()
+            self._journal_bytes = sum(len(encode(item)) for item in self._out.rotate)
+
+    # -- asking and waking -------------------------------------------------------------------------
+
+    def _ask_peers(self) -> None:
+        self._lanes.repeat(self._now_ms, self._lacking)
+        room = self._executor.backlog < limits.EXECUTION_QUEUE_BLOCKS_MAX
+        height = self._core.root.height
+        peer = self._catch_up.ask(height, self._now_ms) if room else None
+        if peer is not None:
+            self._out.send(peer, ChainRequest(from_height=height + 1))
+
+    def _wake_at_ms(self) -> int:
+        wishes = [
+            self._core.deadline_ms,
+            self._proposals.build_at_ms(),
+            self._catch_up.next_at_ms(self._core.root.height),
+            self._lanes.next_at_ms(),
+            self._now_ms if self._executor.backlog else None,
+        ]
+        if self._checkpoints.best.height < self._executor.height:
+            wishes.append(self._checkpoints_at_ms)
+        return min(wish for wish in wishes if wish is not None)
+
+
+def _best_result(store: Store) -> Executed:
+    newest = read_newest_checkpoint(store)
+    if newest is not None:
+        return newest.executed
+    genesis = read_block(store, 0)
+    if genesis is None:
+        raise CorruptionError("the database has no genesis block")
+    return genesis.block.executed
+
+
+def _final_of(stored: StoredBlock, digest: bytes) -> Certificate:
+    """The finalization of the tip; unsigned where a descendant's finalized it."""
+    if not stored.final:
+        return unsigned_final(stored.block, digest)
+    try:
+        return decode(Certificate, stored.final)
+    except CanonicalError as error:
+        raise CorruptionError(f"finalization of block {stored.block.height}: {error}") from None
+
+
+def _digest_in(effect: Deliver, index: int) -> bytes:
+    """The digest of a delivered block: its child names it, and the certificate the last one."""
+    if index + 1 < len(effect.blocks):
+        return effect.blocks[index + 1].parent
+    return effect.final.digest
+
+
+def _commit(ordered: OrderedBlock, result: ExecutedBlock) -> Commit:
+    verdicts = tuple(
+        Verdict(
+            tx_hash=done.transaction.tx_hash,
+            height=ordered.block.height,
+            code=done.result.code,
+            rule=done.result.rule,
+            message=done.result.message,
+            outcome=done.result.outcome or 0,
+            log_index=index or 0,
+            event=done.result.event,
+        )
+        for done, index in zip(result.bodies, result.log_indexes, strict=True)
+    )
+    return Commit(
+        height=ordered.block.height,
+        time_ms=ordered.block.time_ms,
+        state_root=Digest(result.state_root),
+        writes=result.writes,
+        batch_heads=tuple(Digest(head) for head in ordered.heads),
+        verdicts=verdicts,
+    )
