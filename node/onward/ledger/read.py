@@ -1,8 +1,8 @@
 """Signed reads: whoever asks for what is not public proves which party asks.
 
-A read names the chain, the node it is meant for, the party, the method and the hash of its arguments, and
-is valid for a minute at most: a node that keeps one can neither use it elsewhere nor for another question.
-Which key belongs to which party is state, and judged where the state is.
+A read names the chain, the node it is meant for, the party, the method and the hash of its
+arguments, and is valid for a minute at most: a node that keeps one can neither use it elsewhere nor
+for another question. Which key belongs to which party is state, and judged where the state is.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def seal_read(scope: ReadScope, *, party: str, valid_until_ms: int, signer: Sign
 def check_read(data: bytes, scope: ReadScope, *, now_ms: int, verify: Verify) -> Reader:
     """Everything about a signed read that needs no state.
 
-    Raises `RejectedError`, first failure first: E_SIZE, E_FORMAT, E_CHAIN (for another chain), E_READER
-    (for another node, method or arguments), E_EXPIRED, E_VALIDITY (valid for more than a minute), E_SIG.
+    Raises `RejectedError`, first failure first: E_SIZE, E_FORMAT, E_CHAIN (for another chain),
+    E_READER (for another node, method or arguments), E_EXPIRED, E_VALIDITY (valid for more than a
+    minute), E_SIG.
     """
     if len(data) > _SIGNED_READ_BYTES_MAX:
         raise RejectedError(
@@ -129,5 +130,7 @@ def check_read(data: bytes, scope: ReadScope, *, now_ms: int, verify: Verify) ->
             f"at most {limits.READ_VALIDITY_MS_MAX}",
         )
     if not verify(signed.public_key, SIGN_READ + encode(read), signed.signature):
-        raise RejectedError(RejectCode.SIGNATURE, "signature of the read is not valid under its key")
+        raise RejectedError(
+            RejectCode.SIGNATURE, "signature of the read is not valid under its key"
+        )
     return Reader(party=PartyId(read.party), public_key=PublicKey(signed.public_key))
