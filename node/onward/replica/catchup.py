@@ -69,11 +69,11 @@ class CatchUp:
 
         Raises `PeerFault` for a page that no honest peer sends.
         """
-        if peer == self._peer:
+        if peer == self._peer and self._asked_at_ms is not None:
+            # Whatever it says, the next question goes to another one unless this page helps.
             self._asked_at_ms = None
+            self._turn()
         if not page.entries:
-            if peer == self._peer:
-                self._turn()
             # This one has no more; the hint that set the target may have been a lie.
             self.target = min(self.target, max(page.tip, root.height))
             return None
@@ -84,8 +84,10 @@ class CatchUp:
         blocks = [*(entry.block for entry in page.entries), *page.links]
         digests = _linked(root, blocks)
         self._check_final(page.final, blocks[-1], digests[-1])
-        self.target = max(self.target, page.entries[-1].block.height)
-        return self._verified(page, page.final, root, digests)
+        verified = self._verified(page, page.final, root, digests)
+        self._peer = peer
+        self.target = max(self.target, page.tip)
+        return verified
 
     def _verified(
         self, page: ChainPage, final: Certificate, root: Block, digests: list[bytes]

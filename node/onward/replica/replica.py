@@ -130,6 +130,7 @@ class Replica:
         self._catch_up = CatchUp(genesis.chain_id, config.me, size, verifier)
         self._checkpoints_at_ms = 0
         self._journal_bytes = 0
+        self._is_pending = False
         self._lacking: tuple[Digest, ...] = ()
         self._sign_result(root)
 
@@ -209,6 +210,7 @@ class Replica:
 
     def _boot(self, event: Boot) -> None:
         self._lanes.restore(event.batches)
+        self._journal_bytes = sum(len(encode(record)) for record in event.journal)
         self._perform(self._core.start(event.journal, self._now_ms))
         self._out.tell_tips = True
 
@@ -332,7 +334,9 @@ class Replica:
 
     def _tell_pending(self) -> None:
         pending = self._lanes.is_pending
-        self._perform(self._core.on_pending(self._now_ms, is_pending=pending))
+        if pending != self._is_pending:
+            self._is_pending = pending
+            self._perform(self._core.on_pending(self._now_ms, is_pending=pending))
 
     # -- delivery and execution --------------------------------------------------------------------
 
