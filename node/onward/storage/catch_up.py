@@ -1,0 +1,88 @@
+"""Delivered blocks with their batches, read back from the disk for validators that are behind."""
+
+from __future__ import annotations
+
+from onward import limits
+from onward.consensus.messages import Certificate, ChainEntry, ChainPage
+from onward.errors import CorruptionError
+from onward.ledger.block import Block
+from onward.ledger.chain import StoredBlock, read_block, read_tip
+from onward.ledger.store import Store
+from onward.storage.disk import NodeDisk
+from onward_proto.canonical import CanonicalError, decode, encode
+
+
+def chain_page(disk: NodeDisk, from_height: int) -> ChainPage:
+    """The delivered blocks from a height on, as many as one page may hold, and their proof.
+
+    Where a descendant finalized the last block, the blocks up to that one follow as links. If
+    that one is not here yet, the page ends with the last block that has its own finalization, and
+    without any there is nothing to tell: a page without entries.
+    """
+    tip = read_tip(disk.store)
+    tip_height = 0 if tip is None else tip.height
+    found = _entries(disk, from_height, tip_height)
+    links: tuple[Block, ...] = ()
+    final = b""
+    if found:
+        links, final = _proof(disk.store, found[-1][1], from_height + len(found), tip_height)
+        while found and not final:
+            found.pop()
+            final = found[-1][1] if found else b""
+    return ChainPage(
+        tip=tip_height,
+        entries=tuple(entry for entry, _ in found),
+        links=links,
+        final=_certificate(final) if final else None,
+    )
+
+
+def _entries(disk: NodeDisk, from_height: int, tip_height: int) -> list[tuple[ChainEntry, bytes]]:
+    """Consecutive entries, each with its block's own finalization, within a page's limits."""
+    found: list[tuple[ChainEntry, bytes]] = []
+    size = 0
+    for height in range(from_height, tip_height + 1):
+        stored = read_block(disk.store, height)
+        if stored is None or len(found) == limits.CHAIN_PAGE_BLOCKS_MAX:
+            break
+        entry = _entry(disk, stored, height)
+        size += len(encode(entry))
+        if found and size > limits.CHAIN_PAGE_BYTES_MAX:
+            break
+        found.append((entry, stored.final))
+    return found
+
+
+def _proof(
+    store: Store, own: bytes, next_height: int, tip_height: int
+) -> tuple[tuple[Block, ...], bytes]:
+    """The links behind a page's last block and the finalization; empty where there is none."""
+    links: list[Block] = []
+    final = own
+    while not final:
+        if next_height > tip_height or len(links) == limits.CHAIN_PAGE_LINKS_MAX:
+            return (), b""
+        stored = read_block(store, next_height)
+        if stored is None:
+            return (), b""
+        links.append(stored.block)
+        final = stored.final
+        next_height += 1
+    return tuple(links), final
+
+
+def _entry(disk: NodeDisk, stored: StoredBlock, height: int) -> ChainEntry:
+    batches = []
+    for head in stored.batch_heads:
+        batch = disk.batch(head)
+        if batch is None:
+            raise CorruptionError(f"batch {head.hex()} of block {height} is not in the batch log")
+        batches.append(batch)
+    return ChainEntry(block=stored.block, batches=tuple(batches))
+
+
+def _certificate(data: bytes) -> Certificate:
+    try:
+        return decode(Certificate, data)
+    except CanonicalError as error:
+        raise CorruptionError(f"database: a block's finalization: {error}") from None
