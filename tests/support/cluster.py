@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
+from onward import limits
 from onward.consensus.messages import (
     Certificate,
     ChainEntry,
@@ -130,7 +131,10 @@ def registration(genesis: Genesis, number: int) -> tuple[bytes, Digest]:
 class Cluster:
     """n replicas on one clock. `cut_off` names validators that neither hear nor are heard."""
 
-    def __init__(self, n: int = 4) -> None:
+    def __init__(
+        self, n: int = 4, *, segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
+    ) -> None:
+        self._segment_bytes_max = segment_bytes_max
         self.genesis, self.keys = make_genesis(n)
         self.now_ms = T0_MS + 1_000
         self.stores = [self._new_store() for _ in range(n)]
@@ -225,6 +229,7 @@ class Cluster:
             signer=self.keys[index],
             verify=verify,
             contract_for=lambda _name, _version: None,
+            journal_segment_bytes_max=self._segment_bytes_max,
         )
         return Replica(config, self.stores[index])
 

@@ -1,7 +1,7 @@
 """n validators of the consensus room alone, in memory: core, lanes, a disk, a seeded network.
 
-It stands in for the replica and its driver with as little as will do: an executed state is just the
-delivered height. Every delivery and every vote that leaves passes the oracles at the end of the file.
+It stands in for the replica and its driver with as little as will do: an executed state is just
+the delivered height. Every delivery and every vote that leaves passes the oracles at the end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 
 from onward.consensus.core import Core, CoreConfig, Payload
@@ -181,9 +182,11 @@ class Machine:
             self.send(peer, batch)
 
     def answer(self, peer: int, fetch: Fetch) -> None:
-        chain = {block_digest(block): block for block, _ in self.disk.chain[1:]}
+        chain: dict[bytes, Block] = {}
+        if any(self.core.block(Digest(digest)) is None for digest in fetch.blocks):
+            chain = {block_digest(block): block for block, _ in self.disk.chain[1:]}
         for digest in fetch.blocks:
-            block = self.core.block(digest) or chain.get(digest)
+            block = self.core.block(Digest(digest)) or chain.get(digest)
             if block is not None:
                 self.send(peer, self.dressed(replace(EMPTY_PACKET, blocks=(block,))))
         for head in fetch.batches:
@@ -400,8 +403,8 @@ class World:
         machine = self.machines[slot] = Machine(self, slot)
         for other, peer in enumerate(self.index_of):
             if peer != machine.me and self.machines[other] is not None:
-                self.attempt(slot, lambda machine, peer=peer: machine.greet(peer))
-                self.attempt(other, lambda peer, me=machine.me: peer.greet(me))
+                self.attempt(slot, partial(Machine.greet, peer=peer))
+                self.attempt(other, partial(Machine.greet, peer=machine.me))
         return machine
 
     def crash(self, *slots: int) -> None:
@@ -427,7 +430,7 @@ class World:
         for machine in self.machines:
             for peer in range(self.size):
                 if machine is not None and peer != machine.me:
-                    self.attempt(machine.slot, lambda machine, peer=peer: machine.greet(peer))
+                    self.attempt(machine.slot, partial(Machine.greet, peer=peer))
 
     def is_linked(self, sender: int, receiver: int) -> bool:
         return (sender, receiver) not in self.cut_links

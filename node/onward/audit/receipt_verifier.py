@@ -2,22 +2,13 @@
 
     python receipt_verifier.py FILE --genesis FILE [--json]
 
-One file to read in one sitting and to copy away: it imports the standard library and PyNaCl. The
-checks are numbered as in docs/spec/proofs.md; the first that fails names itself by a stable code:
-
- 1. E_GENESIS     the genesis is one JSON object; it gives chain id, network name, validators
- 2. E_FORMAT      the receipt is text of four parts, each line in its one permitted form
- 3. E_BODY        the body is one canonical transaction
- 4. E_CLIENT      every signer line is valid over the chain id and the root above the body
- 5. E_LEAF        the leaf is a canonical verdict on this very body
- 6. E_CHAIN       the checkpoint is of this chain's log
- 7. E_SIGNER      every checkpoint signature is valid and of a distinct validator in the genesis
- 8. E_QUORUM      they are at least n - floor((n - 1) / 3)
- 9. E_INCLUSION   the leaf stands in the log at its index, under the root that was signed
+One file to read in one sitting and to copy away: it imports the standard library and PyNaCl. Its
+nine checks are listed in `Code`, numbered as in docs/spec/proofs.md; the first that fails names
+itself by a stable code.
 
 A verified receipt says: a quorum of the validators swore that this chain holds this verdict on this
-body. The signers' keys signed the body; that a key was its party's is what the validators checked
-before there was a leaf, and what they swear to: the signer line alone does not show it.
+body under the signatures of these keys and no others. Whose keys they are is what the validators
+checked before there was a leaf; a receipt does not show it.
 """
 
 from __future__ import annotations
@@ -25,11 +16,10 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
-import dataclasses
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -47,9 +37,9 @@ VALIDATORS_MAX = 25
 
 TAG_GENESIS = b"onward/genesis/1"
 TAG_BODY = b"onward/body/1"
+TAG_SIGNERS = b"onward/signers/1"
 SIGN_ENVELOPE = b"\x00onward/tx/1"
-RECEIPT_HEADER = "onward/receipt/1"
-PROOF_HEADER = "c2sp.org/tlog-proof@v1"
+HEADERS = ("onward/receipt/1", "c2sp.org/tlog-proof@v1")
 OUTCOMES = {1: "accepted", 2: "recorded", 3: "refused"}
 
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
@@ -59,24 +49,23 @@ _UINT53_MAX = 2**53 - 1
 
 
 class Code(StrEnum):
-    """Which check failed. Stable."""
+    """The checks, in order, by the code that says which one failed."""
 
-    GENESIS = "E_GENESIS"
-    FORMAT = "E_FORMAT"
-    BODY = "E_BODY"
-    CLIENT = "E_CLIENT"
-    LEAF = "E_LEAF"
-    CHAIN = "E_CHAIN"
-    SIGNER = "E_SIGNER"
-    QUORUM = "E_QUORUM"
-    INCLUSION = "E_INCLUSION"
+    GENESIS = "E_GENESIS"  # 1. it is one JSON object; it gives chain id, network, validators
+    FORMAT = "E_FORMAT"  # 2. text of four parts, each line in its one permitted form
+    BODY = "E_BODY"  # 3. one canonical transaction
+    CLIENT = "E_CLIENT"  # 4. every signer line is valid over chain id and the root above the body
+    LEAF = "E_LEAF"  # 5. a canonical verdict on this very body, signed by these very keys
+    CHAIN = "E_CHAIN"  # 6. the checkpoint is of this chain's log
+    SIGNER = "E_SIGNER"  # 7. every checkpoint signature is valid, each of another validator
+    QUORUM = "E_QUORUM"  # 8. they are at least n - floor((n - 1) / 3)
+    INCLUSION = "E_INCLUSION"  # 9. the leaf stands in the log at its index, under the signed root
 
 
 class ReceiptError(Exception):
     """The receipt does not verify. `code` says at which check."""
 
     def __init__(self, code: Code, message: str) -> None:
-        """`message` is for people."""
         super().__init__(message)
         self.code = code
 
@@ -111,8 +100,7 @@ def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
     """
     chain_id, network, keys = _read_genesis(genesis)
     transaction, proof, checkpoint, notes = _split(receipt)
-    headers = (transaction[0], proof[0])
-    _need(headers == (RECEIPT_HEADER, PROOF_HEADER), Code.FORMAT, f"headers {headers}")
+    _need((transaction[0], proof[0]) == HEADERS, Code.FORMAT, f"the headers are not {HEADERS}")
     _need(len(transaction) >= 3, Code.FORMAT, "the transaction's part is cut off")
     body_bytes = _bytes_after("body", transaction[1])
     leaf_bytes = _bytes_after("leaf", transaction[-1])
@@ -125,11 +113,11 @@ def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
     tx_hash = sha256(TAG_BODY + body_bytes).digest()
     parties = 1 + len(body["cosigners"])
     client_keys = _check_client(transaction[2:-1], tx_hash, chain_id, parties)
-    leaf = _check_leaf(leaf_bytes, tx_hash)
+    leaf = _check_leaf(leaf_bytes, tx_hash, client_keys)
     origin = f"onward/{network}/{chain_id.hex()[:16]}"
     _need(checkpoint[0] == origin, Code.CHAIN, f"{checkpoint[0][:80]!r} is not {origin!r}")
     text = "".join(f"{line}\n" for line in checkpoint).encode()
-    validators = _check_validators(notes, text, network, keys)
+    signed = _check_validators(notes, text, keys)
     _check_inclusion(sha256(b"\x00" + leaf_bytes).digest(), log_index, size, path, root)
     return ReceiptSummary(
         tx_hash=tx_hash.hex(),
@@ -142,74 +130,56 @@ def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
         time_ms=leaf["time_ms"],
         code=leaf["code"],
         outcome=OUTCOMES[leaf["outcome"]],
-        client_keys=client_keys,
+        client_keys=tuple(key.hex() for key in client_keys),
         log_index=log_index,
         tree_size=size,
         log_root=root.hex(),
         origin=origin,
-        validators=validators,
+        validators=tuple(name.removesuffix(f".{network}") for name in signed),
     )
 
 
-# -- 1. the genesis --------------------------------------------------------------------------------
-
-
 def _read_genesis(data: bytes) -> tuple[bytes, str, dict[str, bytes]]:
-    """Chain id, network name, public keys of the validators by name."""
+    """Check 1. Chain id, network name, the validators' keys by the names they sign notes with."""
     _need(len(data) <= GENESIS_BYTES_MAX, Code.GENESIS, f"{len(data)} bytes are too many")
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_no_duplicates, parse_float=_no_float)
-        canonical = _rfc8785(value).encode()
+        value = json.loads(data.decode(), object_pairs_hook=_ordered, parse_float=_no_float)
+        canonical = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        chain_id = sha256(TAG_GENESIS + canonical.encode()).digest()
         _need(value["format"] == 1, Code.GENESIS, f"format {value['format']!r}, expected 1")
         network = value["network"]
-        validators = tuple((item["name"], item["public_key"]) for item in value["validators"])
-        names = [network, *(name for name, _ in validators)]
-        well_formed = all(_NAME.fullmatch(name) for name in names) and all(
-            _HEX_KEY.fullmatch(key) for _, key in validators
-        )
+        names = [item["name"] for item in value["validators"]]
+        keys = [item["public_key"] for item in value["validators"]]
+        formed = all(map(_NAME.fullmatch, [network, *names])) and all(map(_HEX_KEY.fullmatch, keys))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         _fail(Code.GENESIS, f"not a genesis: {type(error).__name__}: {error}")
-    if not well_formed or not 1 <= len(validators) <= VALIDATORS_MAX:
-        _fail(Code.GENESIS, "a name, a key or the number of validators is out of form")
-    if any(len({item[part] for item in validators}) != len(validators) for part in (0, 1)):
-        _fail(Code.GENESIS, "a validator's name or key stands twice")
-    chain_id = sha256(TAG_GENESIS + canonical).digest()
-    return chain_id, network, {name: bytes.fromhex(key) for name, key in validators}
+    _need(formed, Code.GENESIS, "the network's or a validator's name or key is out of form")
+    _need(1 <= len(names) <= VALIDATORS_MAX, Code.GENESIS, f"{len(names)} validators")
+    distinct = len(set(names)) == len(set(keys)) == len(names)
+    _need(distinct, Code.GENESIS, "a validator's name or key stands twice")
+    note_names = [f"{name}.{network}" for name in names]
+    return chain_id, network, dict(zip(note_names, map(bytes.fromhex, keys), strict=True))
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
+def _ordered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with its keys in the order of RFC 8785, that of their UTF-16."""
+    found = dict(sorted(pairs, key=lambda pair: pair[0].encode("utf-16-be")))
+    _need(len(found) == len(pairs), Code.GENESIS, "a key stands twice")
     return found
 
 
 def _no_float(literal: str) -> NoReturn:
-    raise ValueError(f"{literal} is no integer")
-
-
-def _rfc8785(value: object) -> str:
-    """The canonical JSON of a document without floats: keys ordered by UTF-16, no space."""
-    if isinstance(value, dict):
-        items = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return "{" + ",".join(f"{_rfc8785(key)}:{_rfc8785(item)}" for key, item in items) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(_rfc8785(item) for item in value) + "]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-# -- 2. the text -----------------------------------------------------------------------------------
+    _fail(Code.GENESIS, f"{literal} is no integer")
 
 
 def _split(data: bytes) -> tuple[list[str], list[str], list[str], list[str]]:
-    """The lines of the four parts."""
+    """Check 2. The lines of the four parts."""
     _need(len(data) <= RECEIPT_BYTES_MAX, Code.FORMAT, f"{len(data)} bytes are too many")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         _fail(Code.FORMAT, f"not UTF-8 at byte {error.start}")
-    if any(character < " " and character != "\n" for character in text):
-        _fail(Code.FORMAT, "a control character")
+    _need(all(c >= " " or c == "\n" for c in text), Code.FORMAT, "a control character")
     _need(text.endswith("\n"), Code.FORMAT, "the last line has no end")
     parts = [part.split("\n") for part in text[:-1].split("\n\n")]
     if len(parts) != 4 or not all(line for part in parts for line in part):
@@ -245,8 +215,6 @@ def _read_proof(lines: list[str]) -> tuple[int, list[bytes]]:
     return _number(lines[1].removeprefix("index ")), [_base64(line, 32) for line in lines[2:]]
 
 
-# -- 3. canonical bytes ----------------------------------------------------------------------------
-
 # field number: (name, kind, least, most, repeated at most); kind is uint, text or raw
 _Field = tuple[str, str, int, int, int]
 _BODY: dict[int, _Field] = {
@@ -269,6 +237,7 @@ _LEAF: dict[int, _Field] = {
     7: ("outcome", "uint", 1, 3, 0),
     8: ("write_set_hash", "raw", 32, 32, 0),
     9: ("event_hash", "raw", 32, 32, 0),
+    10: ("signers_hash", "raw", 32, 32, 0),
 }
 
 
@@ -282,8 +251,8 @@ def _decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any
         if field is None or tag & 7 != (0 if field[1] == "uint" else 2):
             _fail(code, f"unknown field or wire type {tag}")
         name, kind, least, most, repeated = field
-        if tag < last or (tag == last and not repeated):
-            _fail(code, f"field {name} is out of order or stands twice")
+        ascends = tag > last or (tag == last and repeated > 0)
+        _need(ascends, code, f"field {name} is out of order or stands twice")
         last = tag
         value: Any
         value, position = _varint(data, position, code)
@@ -299,14 +268,11 @@ def _decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any
             except UnicodeDecodeError:
                 _fail(code, f"field {name} is not UTF-8")
         if repeated:
-            found.setdefault(name, []).append(value)
-            if len(found[name]) > repeated:
-                _fail(code, f"field {name} has more than {repeated} values")
-        else:
-            found[name] = value
+            value = [*found.get(name, []), value]
+            _need(len(value) <= repeated, code, f"field {name} has more than {repeated} values")
+        found[name] = value
     for name, kind, least, _, repeated in fields.values():
-        if name not in found and least > 0 and not repeated:
-            _fail(code, f"field {name} is missing")
+        _need(name in found or repeated > 0 or least == 0, code, f"field {name} is missing")
         found.setdefault(name, [] if repeated else 0 if kind == "uint" else b"")
     return found
 
@@ -321,13 +287,8 @@ def _varint(data: bytes, position: int, code: Code) -> tuple[int, int]:
     raise ReceiptError(code, f"the varint at byte {position} does not end")
 
 
-# -- 4. and 5. the transaction ---------------------------------------------------------------------
-
-
-def _check_client(
-    lines: list[str], tx_hash: bytes, chain_id: bytes, parties: int
-) -> tuple[str, ...]:
-    """Fold the body's hash to the signed root, then check each signature over it."""
+def _check_client(lines: list[str], tx_hash: bytes, chain_id: bytes, parties: int) -> list[bytes]:
+    """Check 4. The keys whose signatures are valid over the root above the body's hash."""
     current, steps = sha256(b"\x00" + tx_hash).digest(), 0
     while steps < len(lines) and lines[steps].startswith(("left ", "right ")):
         side, _, value = lines[steps].partition(" ")
@@ -348,43 +309,39 @@ def _check_client(
         if not _is_signed(keys[-1], message, _base64(signature_text, 64)):
             _fail(Code.CLIENT, f"the signature under {keys[-1].hex()} is not valid here")
     _need(len(set(keys)) == len(keys), Code.CLIENT, "one key signs twice")
-    return tuple(key.hex() for key in keys)
+    return keys
 
 
-def _check_leaf(data: bytes, tx_hash: bytes) -> dict[str, Any]:
+def _check_leaf(data: bytes, tx_hash: bytes, client_keys: list[bytes]) -> dict[str, Any]:
+    """Check 5. The keys are bound as canonical bytes: each is field 1, of 32 bytes."""
     leaf = _decode(data, _LEAF, Code.LEAF)
     _need(leaf["kind"] == 1, Code.LEAF, f"a leaf of kind {leaf['kind']}, expected 1")
     _need(leaf["tx_hash"] == tx_hash, Code.LEAF, f"the leaf is of {leaf['tx_hash'].hex()}")
+    signers = b"".join(b"\x0a\x20" + key for key in client_keys)
+    bound = leaf["signers_hash"] == sha256(TAG_SIGNERS + signers).digest()
+    _need(bound, Code.LEAF, "the leaf is of this body under other signers")
     agrees = (leaf["code"] == "OK") == (leaf["outcome"] == 1)
     _need(agrees, Code.LEAF, f"code {leaf['code']} contradicts outcome {leaf['outcome']}")
     return leaf
 
 
-# -- 7. and 8. the validators ----------------------------------------------------------------------
-
-
-def _check_validators(
-    lines: list[str], text: bytes, network: str, keys: dict[str, bytes]
-) -> tuple[str, ...]:
-    """Stricter than C2SP, which ignores unknown lines: a receipt holds validators' lines only."""
+def _check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> list[str]:
+    """Checks 7 and 8. Unlike C2SP, which ignores unknown lines, only validators' are allowed."""
     signed: list[str] = []
     for line in lines:
         dash, name, value = [*line.split(" "), "", ""][:3]
         _need(dash == "—" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signature")
         data = _base64(value, 68)
-        validator = name.removesuffix(f".{network}")
-        known = name == f"{validator}.{network}" and validator in keys
-        _need(known, Code.SIGNER, f"{name[:80]!r} is no validator of this genesis")
-        key = keys[validator]
-        key_id = sha256(f"{name}\n\x01".encode() + key).digest()[:4]
+        _need(name in keys, Code.SIGNER, f"{name[:80]!r} is no validator of this genesis")
+        key_id = sha256(f"{name}\n\x01".encode() + keys[name]).digest()[:4]
         _need(data[:4] == key_id, Code.SIGNER, f"the key id of {name} is of another key")
-        _need(validator not in signed, Code.SIGNER, f"{name} signs twice")
-        _need(_is_signed(key, text, data[4:]), Code.SIGNER, f"{name}'s signature is not valid")
-        signed.append(validator)
+        _need(name not in signed, Code.SIGNER, f"{name} signs twice")
+        _need(_is_signed(keys[name], text, data[4:]), Code.SIGNER, f"{name} did not sign this")
+        signed.append(name)
     quorum = len(keys) - (len(keys) - 1) // 3
     counted = f"{len(signed)} validators of {len(keys)} signed, {quorum} needed"
     _need(len(signed) >= quorum, Code.QUORUM, counted)
-    return tuple(signed)
+    return signed
 
 
 def _is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -395,11 +352,8 @@ def _is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-# -- 9. the log ------------------------------------------------------------------------------------
-
-
 def _check_inclusion(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> None:
-    """RFC 6962: the path holds one sibling for every level on which there is one, and no more."""
+    """Check 9, RFC 6962. The path holds a sibling for each level that has one, and no more."""
     _need(index < size, Code.INCLUSION, f"leaf {index} is outside a log of {size}")
     current, place, last, used = leaf, index, size - 1, 0
     while last:
@@ -431,20 +385,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
-        receipt, genesis = options.receipt.read_bytes(), options.genesis.read_bytes()
+        summary = verify_receipt(options.receipt.read_bytes(), options.genesis.read_bytes())
+        answer: dict[str, Any] = {"verified": True, **asdict(summary)}
+    except ReceiptError as error:
+        answer = {"verified": False, "code": error.code, "message": str(error)}
     except OSError as error:
         parser.error(str(error))
-    try:
-        summary = verify_receipt(receipt, genesis)
-    except ReceiptError as error:
-        answer: dict[str, Any] = {"verified": False, "code": error.code, "message": str(error)}
-    else:
-        answer = {"verified": True, **dataclasses.asdict(summary)}
-    if options.json:
-        text = json.dumps(answer)
-    else:
-        text = "\n".join(f"{name:12} {value}" for name, value in answer.items())
-    sys.stdout.write(f"{text}\n")
+    lines = [json.dumps(answer)] if options.json else [f"{k:12} {v}" for k, v in answer.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
     return 0 if answer["verified"] else 1
 
 

@@ -20,6 +20,7 @@ TAG_BATCH_BODY = b"onward/batch-body/1"
 TAG_BLOCK = b"onward/block/1"
 TAG_WRITES = b"onward/writes/1"
 TAG_EVENT = b"onward/event/1"
+TAG_SIGNERS = b"onward/signers/1"
 
 SIGN_ENVELOPE = b"\x00onward/tx/1"
 SIGN_VOTE = b"\x00onward/vote/1"

@@ -23,6 +23,7 @@ from onward.ledger.leaf import (
     Write,
     WriteSet,
     event_hash,
+    signers_hash,
     write_set_hash,
 )
 from onward.ledger.log import LogFrontier
@@ -238,6 +239,7 @@ class BlockExecution:
                     outcome=result.outcome,
                     write_set_hash=write_set_hash(write_set(result.writes)),
                     event_hash=event_hash(result.event),
+                    signers_hash=signers_hash(done.transaction.signers),
                 )
             )
         return tuple(leaves), tuple(indexes)

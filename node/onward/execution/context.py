@@ -87,26 +87,18 @@ class TransactionContext(Namespace):
 
     def put(self, key: str, value: bytes) -> None:
         """Set `key` of the contract. Raises `RejectedError` E_LIMIT outside the bounds."""
-        size = len(self._key_bytes(key))
+        size = self._key_size(key)
         if not 0 < len(value) <= limits.STATE_VALUE_BYTES_MAX:
             raise RejectedError(
                 RejectCode.LIMIT,
                 f"value of {len(value)} bytes, expected 1 to {limits.STATE_VALUE_BYTES_MAX}",
-            )
-        if not 0 < size <= limits.STATE_KEY_BYTES_MAX:
-            raise RejectedError(
-                RejectCode.LIMIT, f"key of {size} bytes, expected 1 to {limits.STATE_KEY_BYTES_MAX}"
             )
         self._overlay.put(self._prefix + key, value)
         self._count(size + len(value))
 
     def delete(self, key: str) -> None:
         """Remove `key` of the contract."""
-        size = len(self._key_bytes(key))
-        if not 0 < size <= limits.STATE_KEY_BYTES_MAX:
-            raise RejectedError(
-                RejectCode.LIMIT, f"key of {size} bytes, expected 1 to {limits.STATE_KEY_BYTES_MAX}"
-            )
+        size = self._key_size(key)
         self._overlay.delete(self._prefix + key)
         self._count(size)
 
@@ -134,14 +126,19 @@ class TransactionContext(Namespace):
             contract=self._transaction.body.contract, name=name, payload=data, readers=readers
         )
 
-    def _key_bytes(self, key: str) -> bytes:
-        """The key's bytes; no NUL and no U+10FFFF, so that every engine can store the key."""
+    def _key_size(self, key: str) -> int:
+        """The key's bytes with its prefix. No NUL and no U+10FFFF: every engine can keep it."""
         if "\x00" in key or _KEY_END in key:
             raise RejectedError(RejectCode.LIMIT, "a key holds NUL or U+10FFFF")
         try:
-            return (self._prefix + key).encode()
+            size = len((self._prefix + key).encode())
         except UnicodeEncodeError:
             raise RejectedError(RejectCode.LIMIT, "a key holds a lone surrogate") from None
+        if size > limits.STATE_KEY_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.LIMIT, f"key of {size} bytes, at most {limits.STATE_KEY_BYTES_MAX}"
+            )
+        return size
 
     def _count(self, size_bytes: int) -> None:
         self._written_bytes += size_bytes

@@ -1,4 +1,4 @@
-"""Questions to committed state: a contract's queries, and the verdict that the chain would give now."""
+"""Questions to committed state: a contract's queries, and the verdict of a dry run."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ replay, an expired body) have none, because they are no statement of the party t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
 from onward import limits
-from onward.crypto.hashing import TAG_EVENT, TAG_WRITES, tagged_hash
+from onward.crypto.hashing import TAG_EVENT, TAG_SIGNERS, TAG_WRITES, tagged_hash
 from onward.types import NIL, Digest
 from onward_proto.canonical import encode, nested, raw, text, uint
 
@@ -37,7 +38,11 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionLeaf:
-    """The verdict on one body. `index` counts the executed bodies of its block from 0."""
+    """The verdict on one body. `index` counts the executed bodies of its block from 0.
+
+    `tx_hash` is the body's alone, and whoever holds a body can sign it: that the chain executed it
+    under these signatures and no others is said by `signers_hash`.
+    """
 
     kind: Annotated[int, uint(1, maximum=255)]
     height: Annotated[int, uint(2, maximum=_U53)]
@@ -48,6 +53,7 @@ class TransactionLeaf:
     outcome: Annotated[int, uint(7, maximum=255)]
     write_set_hash: Annotated[bytes, raw(8, size=32)]
     event_hash: Annotated[bytes, raw(9, size=32)]
+    signers_hash: Annotated[bytes, raw(10, size=32)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +99,13 @@ class LedgerEvent:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerKeys:
+    """The public keys that signed an envelope, in its order."""
+
+    keys: Annotated[tuple[bytes, ...], raw(1, size=32, count=limits.ENVELOPE_KEYS_MAX)]
+
+
 def write_set_hash(writes: WriteSet) -> Digest:
     """The id of a write set; NIL for an empty one."""
     return tagged_hash(TAG_WRITES, encode(writes)) if writes.writes else NIL
@@ -101,3 +114,8 @@ def write_set_hash(writes: WriteSet) -> Digest:
 def event_hash(event: LedgerEvent | None) -> Digest:
     """The id of an event; NIL where there is none."""
     return tagged_hash(TAG_EVENT, encode(event)) if event else NIL
+
+
+def signers_hash(keys: Sequence[bytes]) -> Digest:
+    """The id of the keys under an envelope; their order is part of it."""
+    return tagged_hash(TAG_SIGNERS, encode(SignerKeys(keys=tuple(keys))))

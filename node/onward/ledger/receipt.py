@@ -5,7 +5,7 @@ A receipt is text in four parts, with an empty line between them::
     onward/receipt/1
     body <base64>                       the transaction's canonical bytes
     left|right <base64>                 0 to 6 siblings up to the signed root, the body's own first
-    signer <base64> <base64>            public key and signature, the actor's first
+    signer <base64> <base64>            public key and signature, in the envelope's order
     leaf <base64>                       the verdict: a canonical transaction leaf
 
     c2sp.org/tlog-proof@v1              from here on: a C2SP tlog-proof, as any C2SP tool reads it

@@ -55,7 +55,7 @@ class Store(Protocol):
     def scan(
         self, start: bytes, end: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """The entries with `start <= key < end` in byte order, or backwards. Take what is needed."""
+        """The entries with `start <= key < end` in byte order, or backwards, one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

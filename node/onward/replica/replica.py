@@ -83,6 +83,7 @@ class ReplicaConfig:
     signer: Signer
     verify: Verify
     contract_for: ContractFor
+    journal_segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
 
 
 class Replica:
@@ -286,19 +287,25 @@ class Replica:
                     self._lanes.fetch_block(effect.digest, now_ms)
                 case Deliver():
                     self._deliver(effect)
-                case EvidenceFound():
-                    out.happened("equivocation", signer=effect.first.signer, view=effect.first.view)
-                case Misbehaved():
-                    out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
                 case FarBehind():
                     self._catch_up.aim(effect.height)
-                case ForkDetected():
-                    raise DivergenceError(
-                        f"two finalizations exclude each other: views {effect.first.view} and "
-                        f"{effect.second.view}; more than f validators cheat"
-                    )
+                case EvidenceFound() | Misbehaved() | ForkDetected():
+                    self._report(effect)
                 case _:
                     assert_never(effect)
+
+    def _report(self, fault: EvidenceFound | Misbehaved | ForkDetected) -> None:
+        """Somebody lies: say so, and stop where going on would take sides."""
+        match fault:
+            case EvidenceFound():
+                self._out.happened("equivocation", signer=fault.first.signer, view=fault.first.view)
+            case Misbehaved():
+                self._out.happened("misbehaved", peer=fault.peer, reason=fault.reason)
+            case ForkDetected():
+                raise DivergenceError(
+                    f"two finalizations exclude each other: views {fault.first.view} and "
+                    f"{fault.second.view}; more than f validators cheat"
+                )
 
     def _dressed(self, packet: Packet) -> Packet:
         """A packet of the core with what else every packet says."""
@@ -408,7 +415,7 @@ class Replica:
             self._out.broadcast_checkpoints(self._checkpoints.own(best))
 
     def _rotate_journal(self) -> None:
-        big = self._journal_bytes >= limits.JOURNAL_SEGMENT_BYTES_MAX
+        big = self._journal_bytes >= self._config.journal_segment_bytes_max
         if big and self._executor.backlog == 0 and self._executor.height == self._core.root.height:
             self._out.rotate = self._core.journal_snapshot()
             self._journal_bytes = sum(len(encode(item)) for item in self._out.rotate)

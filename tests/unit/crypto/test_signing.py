@@ -36,7 +36,7 @@ def test_wrong_sizes_are_an_answer_and_no_exception() -> None:
 
 
 def test_a_malleated_signature_is_refused() -> None:
-    """S + L is another encoding of the same scalar: accepting it would give two valid signatures."""
+    """S + L encodes the same scalar: accepting it would give a second valid signature."""
     order = 2**252 + 27742317777372353535851937790883648493
     scalar = int.from_bytes(SIGNATURE[32:], "little") + order
     assert not verify(PUBLIC, b"\x72", SIGNATURE[:32] + scalar.to_bytes(32, "little"))

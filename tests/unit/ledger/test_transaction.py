@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from onward import limits
 from onward.crypto.signing import SigningKey, verify
 from onward.errors import RejectedError

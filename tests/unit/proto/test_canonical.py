@@ -8,6 +8,7 @@ from typing import Annotated
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from onward_proto.canonical import (
     CanonicalError,
     decode,
@@ -38,9 +39,7 @@ class Outer:
     note: Annotated[bytes | None, raw(16, minimum=1, maximum=8)]
 
 
-inners = st.builds(
-    Inner, seq=st.integers(0, 2**64 - 1), head=st.binary(min_size=4, max_size=4)
-)
+inners = st.builds(Inner, seq=st.integers(0, 2**64 - 1), head=st.binary(min_size=4, max_size=4))
 outers = st.builds(
     Outer,
     number=st.integers(0, 1000),

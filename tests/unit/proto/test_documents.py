@@ -8,6 +8,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from onward_proto.documents import (
     DEPTH_MAX,
     INTEGER_MAX,
@@ -17,9 +18,9 @@ from onward_proto.documents import (
     parse_document,
 )
 
-texts = st.text(
-    st.characters(max_codepoint=0x2FF, exclude_categories=("Cs",)), max_size=8
-).filter(lambda value: "\u0300" not in value)
+texts = st.text(st.characters(max_codepoint=0x2FF, exclude_categories=["Cs"]), max_size=8).filter(
+    lambda value: "\u0300" not in value
+)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-INTEGER_MAX, INTEGER_MAX) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),

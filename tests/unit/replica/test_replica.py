@@ -19,7 +19,6 @@ from onward.consensus.messages import (
 from onward.errors import DivergenceError
 from onward.ledger.block import Batch
 from onward.ledger.chain import read_block, read_checkpoint, read_transaction
-from onward.ledger.note import SignedNote
 from onward.replica.effects import Boot, Tick
 
 
@@ -86,7 +85,6 @@ def test_a_checkpoint_carries_a_quorum_of_signature_lines() -> None:
     note = stored.note.decode()
     assert note.startswith(cluster.genesis.origin + "\n")
     assert note.count("\N{EM DASH} v") >= cluster.genesis.validators.quorum
-    assert SignedNote is not None
 
 
 def test_a_validator_far_behind_fetches_the_chain_and_votes_again() -> None:
@@ -153,14 +151,17 @@ def _forge(page: ChainPage, lie: str) -> ChainPage:
     return replace(page, entries=(*page.entries[:index], entry, *page.entries[index + 1 :]))
 
 
-def test_a_chain_request_is_passed_to_the_disk() -> None:
+def test_a_chain_request_is_passed_to_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster()
     cluster.run_ms(500)
     served: list[tuple[int, int]] = []
     original = cluster.page
-    cluster.page = lambda index, height: (  # type: ignore[method-assign]
-        served.append((index, height)) or original(index, height)  # type: ignore[func-returns-value]
-    )
+
+    def tap(index: int, from_height: int) -> ChainPage:
+        served.append((index, from_height))
+        return original(index, from_height)
+
+    monkeypatch.setattr(cluster, "page", tap)
     cluster.send(1, 2, ChainRequest(from_height=1))
     cluster.run_ms(10)
     assert served == [(2, 1)]
@@ -206,12 +207,9 @@ def test_a_replica_that_executed_something_else_stops_when_a_quorum_says_so() ->
         cluster.run_ms(10_000)
 
 
-def test_the_journal_is_rotated_only_when_all_that_is_final_is_executed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_journal_is_rotated_only_when_all_that_is_final_is_executed() -> None:
     """What stands between the database's tip and the journal's floor would be lost in a crash."""
-    monkeypatch.setattr(limits, "JOURNAL_SEGMENT_BYTES_MAX", 4_096)
-    cluster = Cluster()
+    cluster = Cluster(segment_bytes_max=4_096)
     for n in range(30):
         cluster.submit(n)
         cluster.run_ms(100)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 from onward.crypto.signing import SigningKey
 from onward.ledger.genesis import Genesis, Parameters, genesis_document, parse_genesis
-from onward.ledger.leaf import TransactionLeaf
+from onward.ledger.leaf import TransactionLeaf, signers_hash
 from onward.ledger.log import EMPTY_LOG, LogFrontier, inclusion_path
 from onward.ledger.merkle import leaf_hash
 from onward.ledger.note import (
@@ -76,8 +76,14 @@ def body(salt: int, cosigners: tuple[str, ...] = ()) -> bytes:
     )
 
 
-def verdict(tx_hash: bytes, code: str = "E_ONWARD_PROHIBITED", outcome: int = 2) -> TransactionLeaf:
-    """The leaf of a refused onward share that was recorded."""
+def verdict(
+    tx_hash: bytes,
+    signers: Sequence[str] = ("acme",),
+    *,
+    code: str = "E_ONWARD_PROHIBITED",
+    outcome: int = 2,
+) -> TransactionLeaf:
+    """The leaf of a refused onward share that was recorded, signed by these test keys."""
     return TransactionLeaf(
         kind=1,
         height=3,
@@ -88,6 +94,7 @@ def verdict(tx_hash: bytes, code: str = "E_ONWARD_PROHIBITED", outcome: int = 2)
         outcome=outcome,
         write_set_hash=sha256(b"writes").digest(),
         event_hash=NIL,
+        signers_hash=signers_hash([key(name).public_key for name in signers]),
     )
 
 
@@ -121,7 +128,10 @@ def receipt_of(
 ) -> Receipt:
     """A receipt for one body out of a log of `LOG_SIZE` leaves."""
     genesis = parse_genesis(genesis_bytes())
-    leaf = leaf or encode(verdict(body_hash(envelope.bodies[position])))
+    if leaf is None:
+        item = verdict(body_hash(envelope.bodies[position]))
+        keys = [signature.public_key for signature in envelope.signatures]
+        leaf = encode(replace(item, signers_hash=signers_hash(keys)))
     hashes = [leaf_hash(b"another leaf %d" % index) for index in range(LOG_SIZE)]
     hashes[LEAF_INDEX] = leaf_hash(leaf)
     frontier, writes = EMPTY_LOG.append(hashes)
@@ -165,12 +175,21 @@ def vectors() -> dict[str, tuple[bytes, str | None, str]]:
     found["valid-envelope"] = (encode_receipt(many), None, "third of five bodies, all validators")
     two = receipt_of(envelope_of([body(1, ("beta",))], ("acme", "beta")), 0)
     found["valid-cosigned"] = (encode_receipt(two), None, "a body of two signing parties")
-    for part in (_bad_text, _bad_transaction, _bad_checkpoint):
+    found["valid-more-signers"] = (
+        encode_receipt(_more_signers()),
+        None,
+        "a body of one party, in an envelope that beta signed too for another of its bodies",
+    )
+    for part in (_bad_text, _bad_transaction, _bad_signers, _bad_checkpoint):
         found |= {name: (data, code, what) for name, data, code, what in part(good, many, two)}
     return found
 
 
 Rows = list[tuple[str, bytes, str, str]]
+
+
+def _more_signers() -> Receipt:
+    return receipt_of(envelope_of([body(1), body(2, ("beta",))], ("acme", "beta")), 0)
 
 
 def _bad_text(good: Receipt, many: Receipt, two: Receipt) -> Rows:
@@ -223,6 +242,34 @@ def _bad_transaction(good: Receipt, many: Receipt, two: Receipt) -> Rows:
         ("leaf-verdict-changed", encode_receipt(replace(good, leaf=encode(
             verdict(body_hash(good.body), code="OK", outcome=1)))), "E_INCLUSION",
          "accepted, where the log says recorded"),
+    ]  # fmt: skip
+
+
+def _bad_signers(good: Receipt, many: Receipt, two: Receipt) -> Rows:
+    """Signatures that are valid over the body, by other keys than those that the chain saw."""
+    stranger = envelope_of([body(1)], ("mallory",)).signatures
+    more = _more_signers()
+    empty = replace(verdict(body_hash(good.body)), signers_hash=NIL)
+    cut_leaf = good.leaf[:-34]  # without its last field: tag, length, 32 bytes
+    zeros = receipt_of(envelope_of([body(1)], ("acme",)), 0, leaf=encode(empty))
+    cut = receipt_of(envelope_of([body(1)], ("acme",)), 0, leaf=cut_leaf)
+    return [
+        ("signer-swapped", encode_receipt(replace(good, signatures=stranger)), "E_LEAF",
+         "mallory signed the same body and put his line in the place of acme's"),
+        ("signer-added", encode_receipt(replace(good, signatures=good.signatures + stranger)),
+         "E_LEAF", "mallory signed the same body and added his line"),
+        ("signer-dropped", encode_receipt(replace(more, signatures=more.signatures[:1])),
+         "E_LEAF", "the body has signatures enough, but the chain saw one more"),
+        ("cosigner-swapped", encode_receipt(replace(two, signatures=(
+            two.signatures[0], *envelope_of([body(1, ("beta",))], ("mallory",)).signatures))),
+         "E_LEAF", "mallory's line in the place of the cosigner's"),
+        ("signers-reordered", encode_receipt(replace(two, signatures=two.signatures[::-1])),
+         "E_LEAF", "both signed, in the other order"),
+        ("leaf-of-other-signers", encode_receipt(replace(good, signatures=stranger, leaf=encode(
+            verdict(body_hash(good.body), ("mallory",))))), "E_INCLUSION",
+         "swapped signer and a leaf that says so, which the log does not hold"),
+        ("leaf-of-no-signers", encode_receipt(zeros), "E_LEAF", "a hash of zeros"),
+        ("leaf-without-signers", encode_receipt(cut), "E_LEAF", "field 10 is missing"),
     ]  # fmt: skip
 
 
