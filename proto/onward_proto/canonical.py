@@ -19,8 +19,7 @@ A message is a frozen dataclass whose fields are annotated with a wire kind::
         tail: Annotated[tuple[bytes, ...], raw(4, size=32, count=8)]   # count makes it repeated
 
 `encode` and `decode` are inverse to each other, and both refuse what the other would. The module
-depends on nothing, so the node, the contracts and the tools share it without sharing a runtime;
-`proto/onward_proto/v1/canonical.proto` states the same messages for readers in other languages.
+depends on nothing, so the node, the contracts and the tools share it without sharing a runtime.
 
 Source: Protocol Buffers encoding (proto3); the restrictions are ours (docs/spec/encoding.md).
 """
@@ -31,6 +30,8 @@ import dataclasses
 import types
 import typing
 from typing import Any, TypeVar
+
+from onward_proto.compiled import Decode, Doubt, Encode, compile_message, in_doubt
 
 UINT64_MAX = 2**64 - 1
 TEXT_BYTES_MAX_DEFAULT = 256
@@ -121,6 +122,7 @@ class _Plan:
 
     fields: tuple[_Field, ...]
     by_tag: dict[int, tuple[int, _Field]]
+    compiled: tuple[Encode, Decode] | None
 
 
 _plans: dict[type[Any], _Plan] = {}
@@ -128,6 +130,30 @@ _plans: dict[type[Any], _Plan] = {}
 
 def encode(message: object) -> bytes:
     """The canonical bytes of a message. Raises `CanonicalError` for a value that has none."""
+    compiled = _plan(type(message)).compiled
+    if compiled is not None:
+        try:
+            return compiled[0](message)
+        except Doubt:
+            pass
+    return define_encode(message)
+
+
+def decode(cls: type[T], data: bytes) -> T:
+    """The message whose canonical form `data` is. Raises `CanonicalError` for anything else."""
+    compiled = _plan(cls).compiled
+    if compiled is not None:
+        try:
+            found: T = compiled[1](data, 0, len(data))
+        except Doubt:
+            pass
+        else:
+            return found
+    return define_decode(cls, data)
+
+
+def define_encode(message: object) -> bytes:
+    """`encode` as it is defined; the compiled encoders are held to it."""
     out = bytearray()
     for field in _plan(type(message)).fields:
         value = getattr(message, field.name)
@@ -138,8 +164,8 @@ def encode(message: object) -> bytes:
     return bytes(out)
 
 
-def decode(cls: type[T], data: bytes) -> T:
-    """The message whose canonical form `data` is. Raises `CanonicalError` for anything else."""
+def define_decode(cls: type[T], data: bytes) -> T:
+    """`decode` as it is defined; the compiled decoders are held to it."""
     plan = _plan(cls)
     values: list[Any] = [None] * len(plan.fields)
     position, end, last = 0, len(data), 0
@@ -200,7 +226,13 @@ def _make_plan(cls: type[Any]) -> _Plan:
     numbers = [field.wire.number for field in fields]
     if numbers != sorted(set(numbers)) or not numbers or numbers[0] < 1:
         raise TypeError(f"{cls.__name__}: field numbers must ascend from 1")
-    return _Plan(tuple(fields), {field.tag: (i, field) for i, field in enumerate(fields)})
+    by_tag = {field.tag: (i, field) for i, field in enumerate(fields)}
+    return _Plan(tuple(fields), by_tag, compile_message(cls, tuple(fields), _compiled))
+
+
+def _compiled(cls: type[Any]) -> tuple[Encode, Decode]:
+    """The pair of an inner message; one without a fast path leaves the whole in doubt."""
+    return _plan(cls).compiled or (in_doubt, in_doubt)
 
 
 def _absent(cls: type[Any], field: _Field) -> Any:
@@ -283,7 +315,7 @@ def _payload(wire: Wire, value: Any) -> bytes:
     if wire.kind == "nested":
         if wire.message is None or not isinstance(value, wire.message):
             raise CanonicalError(f"expected {wire.message}, got {type(value).__name__}")
-        payload = encode(value)
+        payload = define_encode(value)
         if len(payload) > wire.maximum:
             raise CanonicalError(f"{len(payload)} bytes, at most {wire.maximum}")
         return payload
@@ -362,7 +394,7 @@ def _read_payload(field: _Field, payload: bytes) -> Any:
             raise CanonicalError(f"{field.name}: {len(payload)} bytes, at most {wire.maximum}")
         if wire.message is None:
             raise CanonicalError(f"field {field.name} names no message")
-        return decode(wire.message, payload)
+        return define_decode(wire.message, payload)
     try:
         _check_size(wire, len(payload))
         return payload if wire.kind == "raw" else payload.decode()

@@ -9,11 +9,12 @@ from onward.consensus.core import Payload
 from onward.consensus.effects import BlockVerdict, Build, Validate
 from onward.consensus.lanes import Lanes
 from onward.consensus.links import InvalidCut
+from onward.errors import unreachable
 from onward.ledger.block import Block, Cut, Executed
 from onward.ledger.genesis import Parameters
 from onward.replica.checkpoints import Checkpoints
 from onward.replica.executor import Executor
-from onward.replica.payload import PayloadRules
+from onward.replica.payload import VALID, PayloadRules
 from onward.types import Digest
 
 
@@ -141,12 +142,18 @@ class Proposals:
 
     def _reply(self, question: Validate, now_ms: int, lacking: dict[Digest, None]) -> Reply | None:
         block, parent = question.block, question.parent
-        judged = self._rules.judge(block, parent, first_sight=question.first_sight, now_ms=now_ms)
+        if question.is_final:
+            # A quorum judged it: only its batches are needed, its result is compared when it is
+            # executed here.
+            judged = VALID
+        else:
+            judged = self._rules.judge(
+                block, parent, first_sight=question.first_sight, now_ms=now_ms
+            )
         verdict, reason = judged.verdict, judged.reason
         if verdict is BlockVerdict.VALID:
-            cut = self._executor.cut_at(block.executed.height)
             try:
-                missing = self._lanes.lacks(parent.cut, block.cut, cut or parent.cut)
+                missing = self._missing(question)
             except InvalidCut as fault:
                 verdict, reason = BlockVerdict.INVALID, str(fault)
             else:
@@ -156,3 +163,13 @@ class Proposals:
         return Reply(
             digest=question.digest, verdict=verdict, reason=reason, again_ms=judged.again_at_ms
         )
+
+    def _missing(self, question: Validate) -> tuple[Digest, ...]:
+        """The heads that must come before the block can be accepted. Raises `InvalidCut`."""
+        block, parent = question.block, question.parent
+        if question.is_final:
+            return self._lanes.lacks_final(parent.cut, block.cut)
+        executed = self._executor.cut_at(block.executed.height)
+        if executed is None:
+            unreachable(f"block {block.height} was judged without the result that it names")
+        return self._lanes.lacks(parent.cut, block.cut, executed)

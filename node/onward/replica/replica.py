@@ -46,7 +46,7 @@ from onward.crypto.signing import Signer, Verify
 from onward.errors import CorruptionError, DivergenceError, PeerFault
 from onward.execution.block import ExecutedBlock, OrderedBlock
 from onward.execution.body import ContractFor
-from onward.ledger.block import Batch, Executed, set_hash
+from onward.ledger.block import Batch, Block, Executed, set_hash
 from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
 from onward.ledger.genesis import Genesis
 from onward.ledger.store import Store
@@ -131,6 +131,7 @@ class Replica:
         self._catch_up = CatchUp(genesis.chain_id, config.me, size, verifier)
         self._checkpoints_at_ms = 0
         self._journal_bytes = 0
+        self._rotate_at_bytes = config.journal_segment_bytes_max
         self._is_pending = False
         self._lacking: tuple[Digest, ...] = ()
         self._sign_result(root)
@@ -389,6 +390,7 @@ class Replica:
         if done is None:
             return
         ordered, result = done
+        self._compare(ordered.block)
         self._out.commit = _commit(ordered, result)
         self._lanes.settled(result)
         executed = Executed(
@@ -396,6 +398,15 @@ class Replica:
         )
         self._out.store.extend(self._checkpoints.executed(executed))
         self._out.broadcast_checkpoints(self._checkpoints.own(executed.height - 1))
+
+    def _compare(self, block: Block) -> None:
+        """What a final block says about an ancestor's result, at least f + 1 honest ones found."""
+        own = self._executor.result_at(block.executed.height)
+        if own != block.executed:
+            raise DivergenceError(
+                f"block {block.height} names log root {block.executed.log_root.hex()} after block "
+                f"{block.executed.height}, this node computed {own.log_root.hex() if own else '-'}"
+            )
 
     def _sign_result(self, stored: StoredBlock) -> None:
         """After a boot: take the tip's checkpoint up again, peers may lack our signature."""
@@ -415,10 +426,14 @@ class Replica:
             self._out.broadcast_checkpoints(self._checkpoints.own(best))
 
     def _rotate_journal(self) -> None:
-        big = self._journal_bytes >= self._config.journal_segment_bytes_max
+        big = self._journal_bytes >= self._rotate_at_bytes
         if big and self._executor.backlog == 0 and self._executor.height == self._core.root.height:
             self._out.rotate = self._core.journal_snapshot()
             self._journal_bytes = sum(len(encode(item)) for item in self._out.rotate)
+            # What must be kept may be large by itself: then a rotation a step would gain nothing.
+            self._rotate_at_bytes = max(
+                self._config.journal_segment_bytes_max, 2 * self._journal_bytes
+            )
 
     # -- asking and waking -------------------------------------------------------------------------
 
