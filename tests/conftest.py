@@ -18,6 +18,11 @@ settings.register_profile("hunt", deadline=None, print_blob=True, max_examples=2
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rewrite` accepts what golden traces say now; the difference is read before it is kept."""
+    parser.addoption("--rewrite", action="store_true", help="rewrite the golden traces")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in tests/e2e starts real processes and carries the marker that says so."""
     for item in items:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from onward.storage.disk import NodeDisk
 from onward.storage.home import DATABASE
@@ -31,6 +32,8 @@ from onward.storage.home_files import LOCK_NAME, HomeFiles
 from onward.storage.leveldb import LevelStore
 from onward.storage.memory_files import Chooser, Crash, no_gate
 from onward.storage.store import Entries
+
+D = TypeVar("D", bound=NodeDisk)
 
 
 class Fuse:
@@ -116,9 +119,16 @@ class RecordingStore(LevelStore):
 
 def open_recorded(home: Path, chain_id: bytes, gate: Callable[[str], None] = no_gate) -> NodeDisk:
     """`open_home`, with recording bodies that share one gate."""
+    return open_recorded_as(NodeDisk, home, chain_id, gate)
+
+
+def open_recorded_as(
+    disk_type: type[D], home: Path, chain_id: bytes, gate: Callable[[str], None] = no_gate
+) -> D:
+    """`open_recorded`, for a disk whose writer is driven in another way."""
     files = RecordingFiles(home, gate)
     files.lock()
-    return NodeDisk(files, RecordingStore(home / DATABASE, gate), chain_id)
+    return disk_type(files, RecordingStore(home / DATABASE, gate), chain_id)
 
 
 def lose_power(disk: NodeDisk, home: Path, target: Path, chooser: Chooser) -> None:

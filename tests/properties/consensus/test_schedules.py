@@ -1,7 +1,7 @@
 """Random schedules of loss, doubling, reordering, partitions and crashes, under the oracles.
 
-The full simulation does this to whole replicas; here the core and the lanes are alone, so that a red
-seed points into this room.
+The full simulation does this to whole replicas; here the core and the lanes are alone, so that a
+red seed points into this room.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 
 import pytest
-
 from tests.support.consensus_world import World
 
-STORM_MS, CALM_MS = 6_000, 9_000
+STORM_MS, CALM_MS = 2_500, 9_000
 
 
 def storm(world: World) -> None:
@@ -69,8 +68,8 @@ def calm(world: World) -> None:
     honest = [slot for slot in range(len(world.machines)) if slot not in world.liars]
     for me in honest:
         world.submit(me, b"after %d" % me)
-    world.run_ms(CALM_MS, until=lambda: min(world.heights()) >= before + 5)
-    assert min(world.heights()) >= before + 5, f"stuck: {world.heights()}, {before} before"
+    world.run_ms(CALM_MS, until=lambda: min(world.heights()) >= before + 3)
+    assert min(world.heights()) >= before + 3, f"stuck: {world.heights()}, {before} before"
     world.run_ms(1_000)
     orders = [world.ordered(me) for me in honest]
     shortest = min(map(len, orders))

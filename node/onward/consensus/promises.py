@@ -1,0 +1,105 @@
+"""The safety kernel: what this validator has promised, and whether it may promise more.
+
+    S1  at most one vote per (kind, view)
+    S2  never NULLIFY and FINALIZE in one view
+    S3  no vote at or below the floor: its records may be gone
+    J   NOTARIZE only what is justified, in its own view
+    F   FINALIZE only what is notarized
+
+Every vote passes `give`, which checks all five again whatever the rules thought: a bug must end the
+node before it breaks a promise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onward.consensus.knowledge import Knowledge
+from onward.consensus.messages import Vote, VoteKind, vote_signed_bytes
+from onward.errors import invariant
+from onward.ledger.block import Block
+from onward.types import ValidatorIndex
+
+if TYPE_CHECKING:
+    from onward.crypto.signing import Signer
+
+NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
+
+
+class Promises:
+    """Our own votes above the floor."""
+
+    def __init__(
+        self, chain_id: bytes, epoch: int, me: ValidatorIndex, signer: Signer, floor_view: int
+    ) -> None:
+        self._chain_id = chain_id
+        self._epoch = epoch
+        self._me = me
+        self._signer = signer
+        self._floor_view = floor_view
+        self._given: dict[tuple[int, int], Vote] = {}  # by view and kind
+
+    @property
+    def all(self) -> tuple[Vote, ...]:
+        """Every promise above the floor, by view and kind."""
+        return tuple(self._given[key] for key in sorted(self._given))
+
+    def recall(self, vote: Vote) -> None:
+        """A promise that the journal kept."""
+        self._given[vote.view, vote.kind] = vote
+
+    def raise_floor(self, view: int) -> None:
+        """Nothing at or below `view` will be voted on again."""
+        self._floor_view = max(self._floor_view, view)
+        self._given = {key: vote for key, vote in self._given.items() if key[0] > self._floor_view}
+
+    def has(self, kind: VoteKind, view: int) -> bool:
+        """Whether this was promised."""
+        return (view, kind) in self._given
+
+    def may_notarize(self, view: int) -> bool:
+        """Whether S1 and S3 leave a NOTARIZE."""
+        return view > self._floor_view and not self.has(NOTARIZE, view)
+
+    def may_nullify(self, view: int) -> bool:
+        """Whether S1, S2 and S3 leave a NULLIFY."""
+        voted = self.has(NULLIFY, view) or self.has(FINALIZE, view)
+        return view > self._floor_view and not voted
+
+    def may_finalize(self, view: int) -> bool:
+        """Whether S1, S2 and S3 leave a FINALIZE."""
+        voted = self.has(NULLIFY, view) or self.has(FINALIZE, view)
+        return view > self._floor_view and not voted
+
+    def give(
+        self, kind: VoteKind, view: int, digest: bytes, block: Block | None, known: Knowledge
+    ) -> Vote:
+        """One more promise, signed. It must be durable before it leaves.
+
+        `block` is the one that `digest` names. Raises: InvariantError where S1 to F forbid it.
+        """
+        self._check_history(kind, view)
+        self._check_ground(kind, view, digest, block, known)
+        signed = vote_signed_bytes(self._chain_id, self._epoch, kind, view, digest)
+        signature = self._signer.sign(signed)
+        vote = Vote(kind=kind, view=view, digest=digest, signer=self._me, signature=signature)
+        self._given[view, kind] = vote
+        return vote
+
+    def _check_history(self, kind: VoteKind, view: int) -> None:
+        invariant(view > self._floor_view, f"S3: vote in view {view}, floor {self._floor_view}")
+        invariant(not self.has(kind, view), f"S1: a second {kind.name} in view {view}")
+        if kind != NOTARIZE:
+            other = NULLIFY if kind == FINALIZE else FINALIZE
+            invariant(not self.has(other, view), f"S2: NULLIFY and FINALIZE in view {view}")
+
+    def _check_ground(
+        self, kind: VoteKind, view: int, digest: bytes, block: Block | None, known: Knowledge
+    ) -> None:
+        if kind == NOTARIZE:
+            is_just = block is not None and block.view == view and known.is_justified(block)
+            invariant(is_just, f"J: view {view} is not justified")
+        elif kind == FINALIZE:
+            certificate = known.notarized.get(view)
+            is_notarized = certificate is not None and certificate.digest == digest
+            invariant(is_notarized, f"F: view {view} is not notarized")
