@@ -1,0 +1,94 @@
+"""The contract `isa`, version 1: Information Sharing Agreements and onward shares.
+
+A table of transaction types and a table of queries; everything else stands in the rooms of the
+nouns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from onward_chaincode import (
+    intent,
+    offer,
+    projections,
+    revocation,
+    schema,
+    share,
+    terms,
+    views,
+)
+from onward_chaincode.answers import Arguments
+from onward_chaincode.contract import Call, Context, Event, Json, Reader, Recorded, View
+from onward_chaincode.errors import Code, refuse
+from onward_chaincode.forms import open_payload
+from onward_chaincode.payloads import PAYLOADS
+
+Handler = Callable[[Context, Any], Recorded | None]
+
+HANDLERS: dict[str, Handler] = {
+    "agreement.accept": offer.accept,
+    "agreement.counter": offer.counter,
+    "agreement.offer": offer.offer,
+    "agreement.reject": offer.reject,
+    "agreement.revoke": revocation.revoke,
+    "agreement.terminate": revocation.terminate,
+    "agreement.withdraw_offer": offer.withdraw,
+    "intent.cast": intent.cast,
+    "intent.respond": intent.respond,
+    "intent.select": intent.select,
+    "intent.withdraw": intent.withdraw,
+    "schema.publish": schema.publish,
+    "share.ack": share.acknowledge,
+    "share.onward": share.onward,
+    "share.record": share.record,
+    "share.withdraw": share.withdraw,
+    "terms.deprecate": terms.deprecate,
+    "terms.publish": terms.publish,
+    "terms.recall": terms.recall,
+}
+
+
+class Isa:
+    """The contract. It holds no state of its own."""
+
+    @property
+    def name(self) -> str:
+        """See `Contract`."""
+        return "isa"
+
+    @property
+    def version(self) -> int:
+        """See `Contract`."""
+        return 1
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """See `Contract`."""
+        return tuple(sorted(HANDLERS))
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """See `Contract`."""
+        return tuple(sorted(views.QUERIES))
+
+    def apply(self, ctx: Context, call: Call) -> Recorded | None:
+        """See `Contract`."""
+        handler = HANDLERS.get(call.type)
+        if handler is None:
+            raise refuse(Code.TYPE, f"isa has no transaction type {call.type!r}")
+        return handler(ctx, open_payload(PAYLOADS[call.type], call.payload))
+
+    def query(self, view: View, name: str, arguments: Mapping[str, Any]) -> Json:
+        """See `Contract`. Every answer carries the time and the height that it speaks of."""
+        ask = views.QUERIES.get(name)
+        if ask is None:
+            raise refuse(Code.TYPE, f"isa has no query {name!r}")
+        answer = ask(view, Arguments(arguments))
+        return {"as_of_ms": view.time_ms, "height": view.height, **answer}
+
+    def project(self, event: Event, tx_id: str, before: Reader, after: Reader) -> dict[str, bytes]:
+        """See `Contract`. What was before is not needed: rows are written whole."""
+        del before
+        return projections.project(event, tx_id, after)

@@ -1,0 +1,97 @@
+"""Where each record lies, and how ids come from bodies.
+
+Keys are text, their parts separated by `/`: ids in hex, times as sixteen digits so that they
+sort. Party ids hold no `/`. One record has one key, and no key is written by unrelated parties.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+KINDS = ("agreement", "offer", "share", "intent", "response")
+
+
+def derive_id(kind: str, tx_id: str) -> bytes:
+    """The id of the record of this `kind` that the transaction `tx_id` (hex) creates."""
+    return hashlib.sha256(f"isa/{kind}/1".encode() + bytes.fromhex(tx_id)).digest()
+
+
+def terms_key(terms_id: bytes) -> str:
+    """Published terms."""
+    return f"terms/{terms_id.hex()}"
+
+
+def schema_key(schema_id: bytes) -> str:
+    """A published schema."""
+    return f"schema/{schema_id.hex()}"
+
+
+def intent_key(intent_id: bytes) -> str:
+    """An intentcast."""
+    return f"intent/{intent_id.hex()}"
+
+
+def caster_key(party: str) -> str:
+    """The one intentcast of a pseudonym."""
+    return f"caster/{party}"
+
+
+def response_key(response_id: bytes) -> str:
+    """A priced response to an intentcast."""
+    return f"response/{response_id.hex()}"
+
+
+def responded_key(intent_id: bytes, agreement_id: bytes) -> str:
+    """The newest response under one agreement; sorts by intent."""
+    return f"responded/{intent_id.hex()}/{agreement_id.hex()}"
+
+
+def offer_key(offer_id: bytes) -> str:
+    """An offer or counter-offer."""
+    return f"offer/{offer_id.hex()}"
+
+
+def reply_key(offer_id: bytes, party: str) -> str:
+    """What one party answered to an offer."""
+    return f"reply/{offer_id.hex()}/{party}"
+
+
+def agreement_key(agreement_id: bytes) -> str:
+    """An agreement."""
+    return f"agreement/{agreement_id.hex()}"
+
+
+def share_key(share_id: bytes) -> str:
+    """A share."""
+    return f"share/{share_id.hex()}"
+
+
+def commitment_key(commitment: bytes) -> str:
+    """The share that first used a commitment (R28)."""
+    return f"commitment/{commitment.hex()}"
+
+
+def active_key(parent_share_id: bytes, recipient: str, fields: tuple[int, ...]) -> str:
+    """The agreement under which these fields of a share already went to a recipient (R28)."""
+    bitmap = sum(1 << field for field in fields)
+    return f"active/{parent_share_id.hex()}/{recipient}/{bitmap:x}"
+
+
+def sanction_key(root_id: bytes, party: str) -> str:
+    """Present while a party may pass nothing on under this root (R14)."""
+    return f"sanction/{root_id.hex()}/{party}"
+
+
+def refusal_key(tx_id: str) -> str:
+    """The record of a refused onward share."""
+    return f"refused/{tx_id}"
+
+
+def quota_key(party: str) -> str:
+    """How many refusals a party caused in the current hour of block time (R20)."""
+    return f"quota/{party}"
+
+
+def moment(time_ms: int) -> str:
+    """A time as it stands in a key."""
+    return f"{time_ms:016d}"

@@ -1,0 +1,242 @@
+"""What the contract remembers: one canonical message per key, and how it is read and written.
+
+Records hold what rules need and nothing that can be derived: no status that time alone changes,
+no list that grows with use.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar, cast
+
+from onward_chaincode import limits
+from onward_chaincode.contract import Context, Reader
+from onward_chaincode.errors import BrokenStateError
+from onward_chaincode.forms import (
+    enum_wire,
+    fields_wire,
+    id_wire,
+    party_wire,
+    time_wire,
+    words_wire,
+)
+from onward_chaincode.payloads import Grant
+from onward_proto.canonical import CanonicalError, decode, encode, nested, raw, text, uint
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsRecord:
+    """Published terms. `state`: PUBLISHED, DEPRECATED, RECALLED."""
+
+    document: Annotated[bytes, raw(1, minimum=2, maximum=limits.DOCUMENT_BYTES_MAX)]
+    publisher: Annotated[str, party_wire(2)]
+    state: Annotated[str, enum_wire(3)]
+    changed_at_ms: Annotated[int, time_wire(4)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaRecord:
+    """A published schema."""
+
+    document: Annotated[bytes, raw(1, minimum=2, maximum=limits.DOCUMENT_BYTES_MAX)]
+    publisher: Annotated[str, party_wire(2)]
+    published_at_ms: Annotated[int, time_wire(3)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecord:
+    """An intentcast. `state`: OPEN, WITHDRAWN, SELECTED; expiry is derived."""
+
+    intent_id: Annotated[bytes, id_wire(1)]
+    caster: Annotated[str, party_wire(2)]
+    terms_id: Annotated[bytes, id_wire(3)]
+    schema_id: Annotated[bytes, id_wire(4)]
+    industry: Annotated[str, text(5, maximum=limits.TAG_BYTES_MAX)]
+    tags: Annotated[tuple[str, ...], words_wire(6, limits.TAG_BYTES_MAX)]
+    brands: Annotated[tuple[str, ...], words_wire(7, limits.TAG_BYTES_MAX)]
+    currency: Annotated[str, text(8, maximum=3)]
+    price_low: Annotated[int, uint(9)]
+    price_high: Annotated[int, uint(10)]
+    cast_at_ms: Annotated[int, time_wire(11)]
+    expires_at_ms: Annotated[int, time_wire(12)]
+    max_acceptances: Annotated[int, uint(13)]
+    commitment: Annotated[bytes, id_wire(14)]
+    state: Annotated[str, enum_wire(15)]
+    acceptance_count: Annotated[int, uint(16)]
+    selected: Annotated[bytes | None, id_wire(17)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRecord:
+    """A priced response to an intentcast."""
+
+    response_id: Annotated[bytes, id_wire(1)]
+    intent_id: Annotated[bytes, id_wire(2)]
+    agreement_id: Annotated[bytes, id_wire(3)]
+    responder: Annotated[str, party_wire(4)]
+    price_minor: Annotated[int, uint(5)]
+    valid_until_ms: Annotated[int, time_wire(6)]
+    commitment: Annotated[bytes, id_wire(7)]
+    responded_at_ms: Annotated[int, time_wire(8)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A record that only points to another."""
+
+    target: Annotated[bytes, id_wire(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferRecord:
+    """An offer. `state`: OPEN, WITHDRAWN, ACCEPTED, REJECTED, COUNTERED; lapsing is derived.
+
+    An open offer has no `to`; replies to it do not change its state.
+    """
+
+    offer_id: Annotated[bytes, id_wire(1)]
+    offeror: Annotated[str, party_wire(2)]
+    to: Annotated[str | None, party_wire(3)]
+    first_party: Annotated[str, party_wire(4)]
+    grant: Annotated[Grant, nested(5, Grant)]
+    offered_at_ms: Annotated[int, time_wire(6)]
+    expires_at_ms: Annotated[int, time_wire(7)]
+    intent_id: Annotated[bytes | None, id_wire(8)]
+    max_acceptances: Annotated[int, uint(9)]
+    acceptance_count: Annotated[int, uint(10)]
+    parent_agreement_id: Annotated[bytes | None, id_wire(11)]
+    parent_share_id: Annotated[bytes | None, id_wire(12)]
+    counter_of: Annotated[bytes | None, id_wire(13)]
+    state: Annotated[str, enum_wire(14)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyRecord:
+    """What a party answered: ACCEPTED (an agreement), COUNTERED (an offer) or REJECTED."""
+
+    answer: Annotated[str, enum_wire(1)]
+    target: Annotated[bytes | None, id_wire(2)]
+    reason: Annotated[str, text(3, maximum=limits.ENUM_BYTES_MAX)]
+    replied_at_ms: Annotated[int, time_wire(4)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementRecord:
+    """An agreement. `state`: ACTIVE, REVOKED, SUSPENDED, SUPERSEDED; see standing.py.
+
+    `depth` is 0 at the root; `rights_holder` is the root's first party at every depth.
+    """
+
+    agreement_id: Annotated[bytes, id_wire(1)]
+    root_id: Annotated[bytes, id_wire(2)]
+    parent_id: Annotated[bytes | None, id_wire(3)]
+    parent_share_id: Annotated[bytes | None, id_wire(4)]
+    depth: Annotated[int, uint(5, maximum=limits.DEPTH_MAX)]
+    first_party: Annotated[str, party_wire(6)]
+    second_party: Annotated[str, party_wire(7)]
+    rights_holder: Annotated[str, party_wire(8)]
+    terms_id: Annotated[bytes, id_wire(9)]
+    schema_id: Annotated[bytes, id_wire(10)]
+    fields: Annotated[tuple[int, ...], fields_wire(11)]
+    purposes: Annotated[tuple[str, ...], words_wire(12, limits.IRI_BYTES_MAX)]
+    jurisdictions: Annotated[tuple[str, ...], words_wire(13, 2)]
+    lawful_basis: Annotated[str, enum_wire(14)]
+    notice: Annotated[bytes, id_wire(15)]
+    accepted_at_ms: Annotated[int, time_wire(16)]
+    not_before_ms: Annotated[int, time_wire(17)]
+    expires_at_ms: Annotated[int | None, time_wire(18)]
+    retention_ms: Annotated[int, time_wire(19)]
+    withdrawn_fields: Annotated[tuple[int, ...], fields_wire(20)]
+    withdrawn_purposes: Annotated[tuple[str, ...], words_wire(21, limits.IRI_BYTES_MAX)]
+    state: Annotated[str, enum_wire(22)]
+    changed_at_ms: Annotated[int, time_wire(23)]
+    terminates_at_ms: Annotated[int | None, time_wire(24)]
+    offer_id: Annotated[bytes | None, id_wire(25)]
+    intent_id: Annotated[bytes | None, id_wire(26)]
+    share_count: Annotated[int, uint(27)]
+    last_share_id: Annotated[bytes | None, id_wire(28)]
+    child_count: Annotated[int, uint(29)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareEntry:
+    """A recorded share. `parent_share_id` is the share that it passes on, None at a root."""
+
+    share_id: Annotated[bytes, id_wire(1)]
+    agreement_id: Annotated[bytes, id_wire(2)]
+    seq: Annotated[int, uint(3)]
+    previous_share_id: Annotated[bytes | None, id_wire(4)]
+    sender: Annotated[str, party_wire(5)]
+    recipient: Annotated[str, party_wire(6)]
+    fields: Annotated[tuple[int, ...], fields_wire(7)]
+    purpose: Annotated[str, text(8, maximum=limits.IRI_BYTES_MAX)]
+    transform: Annotated[str, enum_wire(9)]
+    commitment: Annotated[bytes, id_wire(10)]
+    blob: Annotated[bytes | None, id_wire(11)]
+    parent_share_id: Annotated[bytes | None, id_wire(12)]
+    recorded_at_ms: Annotated[int, time_wire(13)]
+    acknowledged_at_ms: Annotated[int | None, time_wire(14)]
+    withdrawn_at_ms: Annotated[int | None, time_wire(15)]
+    onward_count: Annotated[int, uint(16)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalRecord:
+    """A refused onward share: who tried what, which rule said no, and who may know."""
+
+    code: Annotated[str, enum_wire(1)]
+    rule: Annotated[str, text(2, maximum=8)]
+    sharer: Annotated[str, party_wire(3)]
+    recipient: Annotated[str, party_wire(4)]
+    parent_agreement_id: Annotated[bytes, id_wire(5)]
+    parent_share_id: Annotated[bytes, id_wire(6)]
+    refused_at_ms: Annotated[int, time_wire(7)]
+    readers: Annotated[
+        tuple[str, ...],
+        text(8, minimum=1, maximum=limits.PARTY_ID_BYTES_MAX, count=limits.DEPTH_MAX + 3),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaRecord:
+    """Refusals that a party caused in one hour of block time."""
+
+    hour: Annotated[int, uint(1)]
+    count: Annotated[int, uint(2)]
+
+
+@functools.lru_cache(maxsize=limits.RECORDS_REMEMBERED_MAX)
+def _decoded(cls: Hashable, value: bytes) -> object:
+    """The record in `value`. Records are frozen, so equal bytes may share one."""
+    return decode(cast("type[object]", cls), value)
+
+
+def load(reader: Reader, key: str, cls: type[T]) -> T | None:
+    """The record at `key`, or None."""
+    value = reader.get(key)
+    if value is None:
+        return None
+    try:
+        found = _decoded(cast("Hashable", cls), value)
+    except CanonicalError as error:
+        raise BrokenStateError(f"{key}: {error}") from None
+    if not isinstance(found, cls):
+        raise BrokenStateError(f"{key}: expected {cls.__name__}")
+    return found
+
+
+def must_load(reader: Reader, key: str, cls: type[T]) -> T:
+    """The record at `key`, to which another record points."""
+    record = load(reader, key, cls)
+    if record is None:
+        raise BrokenStateError(f"{key} is missing, although another record points to it")
+    return record
+
+
+def save(ctx: Context, key: str, record: object) -> None:
+    """Write a record."""
+    ctx.put(key, encode(record))

@@ -1,0 +1,303 @@
+"""The queries: what a party may ask, from committed state and from projections.
+
+A party reads what it takes part in: its agreements and those derived from them, its shares, its
+offers, the refusals that concern its data. Terms, schemas, open offers and intentcasts are
+readable by every party. Answers that come from projections say `proven: false`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from onward_chaincode import limits
+from onward_chaincode.agreement import find_agreement
+from onward_chaincode.answers import (
+    Arguments,
+    agreement_json,
+    intent_json,
+    offer_json,
+    read_page,
+    require_reader,
+    response_json,
+    share_json,
+    standing_json,
+)
+from onward_chaincode.contract import Json, View
+from onward_chaincode.errors import Code, refuse
+from onward_chaincode.intent import OPEN, find_intent, intent_status
+from onward_chaincode.keys import moment, response_key, schema_key
+from onward_chaincode.lineage import lineage
+from onward_chaincode.offer import find_offer
+from onward_chaincode.projections import DIRECTIONS
+from onward_chaincode.records import ResponseRecord, SchemaRecord, must_load
+from onward_chaincode.schema import find_schema
+from onward_chaincode.share import find_share
+from onward_chaincode.standing import line_of, parties_of, standing
+from onward_chaincode.terms import find_terms
+from onward_proto.documents import parse_document
+
+Query = Callable[[View, Arguments], Json]
+
+
+def agreement(view: View, arguments: Arguments) -> Json:
+    """`agreement_id`; `at_ms` asks how it stands at another time, as recorded now."""
+    agreement_id = arguments.id("agreement_id")
+    at_ms = arguments.whole("at_ms", view.time_ms, limits.TIME_MS_MAX)
+    arguments.done()
+    line = line_of(view, find_agreement(view, agreement_id))
+    require_reader(view, parties_of(line), "this agreement")
+    return agreement_json(line, at_ms)
+
+
+def share(view: View, arguments: Arguments) -> Json:
+    """`share_id`."""
+    share_id = arguments.id("share_id")
+    arguments.done()
+    found = find_share(view, share_id)
+    line = line_of(view, find_agreement(view, found.agreement_id))
+    require_reader(view, parties_of(line), "this share")
+    return {**share_json(found), **standing_json(line, view.time_ms)}
+
+
+def history(view: View, arguments: Arguments) -> Json:
+    """`agreement_id`, `after`, `limit`: what happened under an agreement, oldest first."""
+    agreement_id = arguments.id("agreement_id")
+    after, limit = arguments.page()
+    arguments.done()
+    line = line_of(view, find_agreement(view, agreement_id))
+    require_reader(view, parties_of(line), "this history")
+    rows, following = read_page(view.projected, f"history/{agreement_id.hex()}/", after, limit)
+    return {"next": following, "proven": False, "steps": [row for _, row in rows]}
+
+
+def offer(view: View, arguments: Arguments) -> Json:
+    """`offer_id`."""
+    offer_id = arguments.id("offer_id")
+    arguments.done()
+    found = find_offer(view, offer_id)
+    if found.to is not None:
+        require_reader(view, (found.offeror, found.to), "this offer")
+    return offer_json(found, view.time_ms)
+
+
+def handshake(view: View, arguments: Arguments) -> Json:
+    """`offer_id`, `after`, `limit`: the steps that the reader may see, oldest first."""
+    offer_id = arguments.id("offer_id")
+    after, limit = arguments.page()
+    arguments.done()
+    found = find_offer(view, offer_id)
+    if found.to is not None:
+        require_reader(view, (found.offeror, found.to), "this handshake")
+    thread = found.counter_of or found.offer_id
+    rows, following = read_page(view.projected, f"thread/{thread.hex()}/", after, limit)
+    seen = [row for _, row in rows if {"*", view.reader} & set(row["readers"])]
+    return {"next": following, "proven": False, "steps": seen}
+
+
+def agreements(view: View, arguments: Arguments) -> Json:
+    """`after`, `limit`: the reader's agreements with her role in each, by id."""
+    after, limit = arguments.page()
+    arguments.done()
+    rows, following = read_page(view.projected, f"holds/{view.reader}/", after, limit)
+    found = []
+    for rest, row in rows:
+        line = line_of(view, find_agreement(view, bytes.fromhex(rest)))
+        found.append({"role": row["role"], **agreement_json(line, view.time_ms)})
+    return {"agreements": found, "next": following, "proven": False}
+
+
+def shares(view: View, arguments: Arguments) -> Json:
+    """`direction` (given, received, passed_on, onward), `after`, `limit`: oldest first."""
+    direction = arguments.word("direction")
+    after, limit = arguments.page()
+    arguments.done()
+    if direction not in DIRECTIONS:
+        raise refuse(Code.FORMAT, f"direction is one of {', '.join(DIRECTIONS)}", rule="")
+    prefix = f"moved/{view.reader}/{direction}/"
+    rows, following = read_page(view.projected, prefix, after, limit)
+    return {"next": following, "proven": False, "shares": [row for _, row in rows]}
+
+
+def refusals(view: View, arguments: Arguments) -> Json:
+    """`after`, `limit`: refused onward shares that the reader tried or that concern her data."""
+    after, limit = arguments.page()
+    arguments.done()
+    rows, following = read_page(view.projected, f"refused/{view.reader}/", after, limit)
+    return {"next": following, "proven": False, "refusals": [row for _, row in rows]}
+
+
+def party_view(view: View, arguments: Arguments) -> Json:
+    """`within_ms`: the reader's sharing at a glance.
+
+    Every part counts at most `limits.VIEW_ROWS_MAX` rows and says so with `complete`; the queries
+    agreements, shares and refusals give all of them in pages.
+    """
+    within = arguments.whole("within_ms", limits.ENDING_SOON_MS_DEFAULT, limits.DURATION_MS_MAX)
+    arguments.done()
+    moved = {direction: _moved(view, direction) for direction in DIRECTIONS}
+    return {
+        "agreements": _agreement_counts(view),
+        "ending_soon": _ending_soon(view, within),
+        "party": view.reader,
+        "proven": False,
+        "refused": _refused(view),
+        **moved,
+    }
+
+
+def _agreement_counts(view: View) -> Json:
+    prefix = f"holds/{view.reader}/"
+    rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
+    counts: dict[str, int] = {}
+    for rest, _ in rows:
+        line = line_of(view, find_agreement(view, bytes.fromhex(rest)))
+        status = standing(line, view.time_ms).status
+        counts[status] = counts.get(status, 0) + 1
+    return {"by_status": _sorted(counts), "complete": not following, "total": len(rows)}
+
+
+def _moved(view: View, direction: str) -> Json:
+    prefix = f"moved/{view.reader}/{direction}/"
+    rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
+    by_counterparty: dict[str, int] = {}
+    by_purpose: dict[str, int] = {}
+    by_field: dict[str, int] = {}
+    for _, row in rows:
+        by_counterparty[row["counterparty"]] = by_counterparty.get(row["counterparty"], 0) + 1
+        by_purpose[row["purpose"]] = by_purpose.get(row["purpose"], 0) + 1
+        schema_of_row = find_schema(view, bytes.fromhex(row["schema_id"]))
+        for index in row["fields"]:
+            name = schema_of_row.name_of(index)
+            by_field[name] = by_field.get(name, 0) + 1
+    return {
+        "by_counterparty": _sorted(by_counterparty),
+        "by_field": _sorted(by_field),
+        "by_purpose": _sorted(by_purpose),
+        "complete": not following,
+        "total": len(rows),
+    }
+
+
+def _ending_soon(view: View, within_ms: int) -> list[Json]:
+    prefix = f"ending/{view.reader}/"
+    first, last = moment(view.time_ms), moment(view.time_ms + within_ms)
+    rows = view.projected(prefix + first, prefix + last + "0", limits.PAGE_ROWS_MAX)
+    found: dict[str, Json] = {}
+    for key, _ in rows:
+        agreement_id = key.rsplit("/", 1)[-1]
+        line = line_of(view, find_agreement(view, bytes.fromhex(agreement_id)))
+        state = standing_json(line, view.time_ms)
+        if state["effective"]:
+            found[agreement_id] = {
+                "agreement_id": agreement_id,
+                "ends_at_ms": state["ends_at_ms"],
+                "first_party": line[0].first_party,
+                "second_party": line[0].second_party,
+            }
+    return sorted(found.values(), key=lambda item: (item["ends_at_ms"], item["agreement_id"]))
+
+
+def _refused(view: View) -> Json:
+    prefix = f"refused/{view.reader}/"
+    rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
+    by_code: dict[str, int] = {}
+    by_sharer: dict[str, int] = {}
+    for _, row in rows:
+        by_code[row["code"]] = by_code.get(row["code"], 0) + 1
+        by_sharer[row["sharer"]] = by_sharer.get(row["sharer"], 0) + 1
+    return {
+        "by_code": _sorted(by_code),
+        "by_sharer": _sorted(by_sharer),
+        "complete": not following,
+        "total": len(rows),
+    }
+
+
+def _sorted(counts: dict[str, int]) -> dict[str, int]:
+    return {key: counts[key] for key in sorted(counts)}
+
+
+def intent(view: View, arguments: Arguments) -> Json:
+    """`intent_id`: an intentcast, as every party may read it."""
+    intent_id = arguments.id("intent_id")
+    arguments.done()
+    return intent_json(find_intent(view, intent_id), view.time_ms)
+
+
+def intents(view: View, arguments: Arguments) -> Json:
+    """`industry`, `tag`, `after`, `limit`: open intentcasts, oldest first by industry."""
+    industry, tag = arguments.word("industry"), arguments.word("tag")
+    after, limit = arguments.page()
+    arguments.done()
+    prefix = f"casting/{industry}/" if industry and "/" not in industry else "casting/"
+    rows, following = read_page(view.projected, prefix, after, limit)
+    found = []
+    for rest, _ in rows:
+        cast = find_intent(view, bytes.fromhex(rest.rsplit("/", 1)[-1]))
+        if intent_status(cast, view.time_ms) == OPEN and (not tag or tag in cast.tags):
+            found.append(intent_json(cast, view.time_ms))
+    return {"intents": found, "next": following, "proven": False}
+
+
+def responses(view: View, arguments: Arguments) -> Json:
+    """`intent_id`, `after`, `limit`: the caster sees all responses, a responder its own."""
+    intent_id = arguments.id("intent_id")
+    after, limit = arguments.page()
+    arguments.done()
+    cast = find_intent(view, intent_id)
+    rows, following = read_page(view.projected, f"answered/{intent_id.hex()}/", after, limit)
+    found: list[Any] = []
+    for rest, _ in rows:
+        key = response_key(bytes.fromhex(rest.rsplit("/", 1)[-1]))
+        response = must_load(view, key, ResponseRecord)
+        if view.reader in (cast.caster, response.responder):
+            found.append(response_json(response, view.time_ms))
+    return {"next": following, "proven": False, "responses": found}
+
+
+def terms(view: View, arguments: Arguments) -> Json:
+    """`terms_id`: the document and its state."""
+    terms_id = arguments.id("terms_id")
+    arguments.done()
+    record, _ = find_terms(view, terms_id)
+    return {
+        "changed_at_ms": record.changed_at_ms,
+        "document": parse_document(record.document),
+        "publisher": record.publisher,
+        "state": record.state,
+        "terms_id": terms_id.hex(),
+    }
+
+
+def schema(view: View, arguments: Arguments) -> Json:
+    """`schema_id`: the document."""
+    schema_id = arguments.id("schema_id")
+    arguments.done()
+    find_schema(view, schema_id)
+    record = must_load(view, schema_key(schema_id), SchemaRecord)
+    return {
+        "document": parse_document(record.document),
+        "published_at_ms": record.published_at_ms,
+        "publisher": record.publisher,
+        "schema_id": schema_id.hex(),
+    }
+
+
+QUERIES: dict[str, Query] = {
+    "agreement": agreement,
+    "agreements": agreements,
+    "handshake": handshake,
+    "history": history,
+    "intent": intent,
+    "intents": intents,
+    "lineage": lineage,
+    "offer": offer,
+    "party_view": party_view,
+    "refusals": refusals,
+    "responses": responses,
+    "schema": schema,
+    "share": share,
+    "shares": shares,
+    "terms": terms,
+}
