@@ -49,7 +49,7 @@ from onward.execution.body import ContractFor
 from onward.ledger.block import Batch, Block, Executed, set_hash
 from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
 from onward.ledger.genesis import Genesis
-from onward.ledger.store import Store
+from onward.ledger.store import BATCH_PLACE, BLOCK_HEIGHT, Store
 from onward.replica.catchup import CatchUp, unsigned_final
 from onward.replica.checkpoints import Checkpoints
 from onward.replica.dissemination import Dissemination
@@ -97,8 +97,10 @@ class Replica:
         """`store` holds at least the genesis. Raises `CorruptionError`."""
         genesis = config.genesis
         self._config = config
+        self._store = store
         self._now_ms = 0
         self._out = Outbox()
+        self._heights: dict[int, int] = {}  # how far each peer says it has delivered
         self._executor = Executor(store, config.contract_for)
         root = read_block(store, self._executor.height)
         if root is None:
@@ -241,6 +243,7 @@ class Replica:
             self._out.happened("misbehaved", peer=event.peer, reason=str(fault))
 
     def _receive_packet(self, peer: ValidatorIndex, packet: Packet) -> None:
+        self._heights[peer] = packet.height
         self._lanes.learn_tips(peer, packet.tips, self._now_ms)
         for item in packet.checkpoints:
             self._out.store.extend(self._checkpoints.learn(peer, item))
@@ -262,6 +265,17 @@ class Replica:
             )
             self._out.send(peer, packet)
         self._lanes.answer(peer, fetch)
+        if self._asks_for_the_past(fetch):
+            from_height = self._heights.get(peer, self._executor.height) + 1
+            self._out.serve.append(Serve(to=peer, from_height=from_height))
+
+    def _asks_for_the_past(self, fetch: Fetch) -> bool:
+        """Whether something asked for was delivered and forgotten here: it is in the chain."""
+        return any(
+            self._store.get(prefix + digest) is not None
+            for prefix, asked in ((BLOCK_HEIGHT, fetch.blocks), (BATCH_PLACE, fetch.batches))
+            for digest in asked
+        )
 
     def _greet(self, peer: ValidatorIndex) -> None:
         """A fresh connection: signatures that were sent on an earlier one may be lost."""

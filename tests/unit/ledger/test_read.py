@@ -34,7 +34,7 @@ def test_signed_read_names_its_party_and_key() -> None:
 
 
 def test_read_is_of_no_use_anywhere_else() -> None:
-    """A node that keeps a read must not be able to ask another question, or another node, with it."""
+    """A node that keeps a read must not be able to use it for another question or elsewhere."""
     assert code_of(READ, replace(SCOPE, chain_id=bytes(32))) == "E_CHAIN"
     assert code_of(READ, replace(SCOPE, node=bytes(32))) == "E_READER"
     assert code_of(READ, replace(SCOPE, method="block")) == "E_READER"

@@ -184,6 +184,20 @@ def test_batches_lost_on_the_way_are_fetched_by_their_name() -> None:
     assert cluster.verdicts(3) == {tx_hash: "OK"}
 
 
+def test_a_validator_a_little_late_is_served_what_the_others_have_forgotten() -> None:
+    """Blocks are forgotten when they are delivered: whoever asks for one gets it from the chain."""
+    cluster = Cluster()
+    cluster.cut_off = {3}
+    cluster.submit(1)
+    cluster.run_ms(300)
+    height = cluster.heights()[0]
+    assert height > 0
+    cluster.reconnect(3)
+    cluster.submit(2)
+    cluster.run_ms(400)
+    assert cluster.heights()[3] > height
+
+
 def test_a_full_mempool_answers_busy_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MEMPOOL_ENVELOPES_MAX", 3)
     cluster = Cluster()

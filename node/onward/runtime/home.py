@@ -1,0 +1,140 @@
+"""A validator's home: everything that one node process needs, in one folder.
+
+node.toml             configuration (`runtime.config`)
+genesis.json          the network's genesis, as every party signed it off
+keys/validator.key    the identity key's seed, 64 hex digits; readable by its owner only
+data/                 vote journal, batch log and database (`storage.home`)
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from onward.crypto.signing import SigningKey
+from onward.errors import MalformedError, RejectCode, RejectedError
+from onward.execution.block import genesis_writes
+from onward.ledger.block import genesis_block
+from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
+from onward.ledger.log import EMPTY_LOG
+from onward.runtime.config import CONFIG_BYTES_MAX, NodeConfig, parse_config, render_config
+from onward.storage.home import create_home
+from onward.system.contracts import genesis_state
+from onward.types import Validator, ValidatorIndex
+
+CONFIG_NAME = "node.toml"
+GENESIS_NAME = "genesis.json"
+KEY_NAME = "keys/validator.key"
+DATA_NAME = "data"
+_SEED = re.compile(rb"[0-9a-f]{64}\n?")
+_KEY_BYTES_MAX = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeHome:
+    """What a home holds, read and checked against each other. `seed` is secret."""
+
+    path: Path
+    config: NodeConfig
+    genesis: Genesis
+    index: ValidatorIndex
+    seed: bytes
+
+    @property
+    def validator(self) -> Validator:
+        """Who this node is."""
+        return self.genesis.validators.members[self.index]
+
+    @property
+    def data(self) -> Path:
+        """Where the storage room lives."""
+        return self.path / DATA_NAME
+
+    def __repr__(self) -> str:
+        # The seed must not get into a log by way of a traceback.
+        return f"NodeHome({self.path}, {self.config.name})"
+
+
+def write_home(path: Path, config: NodeConfig, genesis: bytes, seed: bytes) -> NodeHome:
+    """Set up a new validator's home at `path`, which is created; answers it as read back.
+
+    Raises `RejectedError` E_STATE where one stands already, `MalformedError` for parts that do not
+    fit together.
+    """
+    if (path / CONFIG_NAME).exists():
+        raise RejectedError(RejectCode.STATE, f"a validator's home stands in {path} already")
+    (path / KEY_NAME).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file = path / KEY_NAME
+    key_file.touch(mode=0o600, exist_ok=False)
+    key_file.write_bytes(seed.hex().encode() + b"\n")
+    (path / GENESIS_NAME).write_bytes(genesis)
+    (path / CONFIG_NAME).write_text(render_config(config), encoding="utf-8")
+    home = read_home(path)
+    home.data.mkdir(mode=0o700, exist_ok=True)
+    facts = home.genesis
+    block = genesis_block(facts.chain_id, facts.time_ms, facts.validators, EMPTY_LOG.root())
+    writes = genesis_writes(facts.chain_id, block, genesis_state(facts))
+    create_home(home.data, facts.chain_id, (), writes)
+    return home
+
+
+def read_home(path: Path) -> NodeHome:
+    """The home at `path`, without its data. Raises `MalformedError` or `RejectedError`."""
+    config = parse_config(_bounded(path / CONFIG_NAME, CONFIG_BYTES_MAX))
+    genesis = parse_genesis(_bounded(path / GENESIS_NAME, GENESIS_BYTES_MAX))
+    seed = read_seed(path / KEY_NAME)
+    names = [member.name for member in genesis.validators.members]
+    if config.name not in names:
+        raise MalformedError(
+            f"node.toml: node.name: {config.name!r} is none of the validators {', '.join(names)}"
+        )
+    index = ValidatorIndex(names.index(config.name))
+    expected = genesis.validators.public_key(index)
+    found = SigningKey(seed).public_key
+    if found != expected:
+        raise MalformedError(
+            f"{KEY_NAME}: is the key {found.hex()}, the genesis names {expected.hex()} "
+            f"for {config.name}"
+        )
+    _check_addresses(config, names)
+    return NodeHome(path=path, config=config, genesis=genesis, index=index, seed=seed)
+
+
+def read_seed(path: Path) -> bytes:
+    """The 32 secret bytes in a key file that nobody but its owner may read."""
+    data = _bounded(path, _KEY_BYTES_MAX)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise MalformedError(
+            f"{path}: mode {mode:04o} lets others at the key; expected 0600 or 0400"
+        )
+    if not _SEED.fullmatch(data):
+        raise MalformedError(f"{path}: expected 64 hex digits")
+    return bytes.fromhex(data.decode().strip())
+
+
+def _check_addresses(config: NodeConfig, names: list[str]) -> None:
+    found = {name for name, _ in config.peers.addresses}
+    for name in found:
+        if name not in names:
+            raise MalformedError(
+                f"node.toml: peers.addresses.{name}: the genesis has no such validator"
+            )
+    for name in names:
+        if name != config.name and name not in found:
+            raise MalformedError(f"node.toml: peers.addresses.{name}: is missing")
+
+
+def _bounded(path: Path, maximum: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(maximum + 1)
+    except OSError as error:
+        raise RejectedError(
+            RejectCode.NOT_FOUND, f"{path}: cannot be read: {error.strerror}"
+        ) from None
+    if len(data) > maximum:
+        raise MalformedError(f"{path}: more than {maximum} bytes")
+    return data

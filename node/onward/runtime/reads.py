@@ -1,0 +1,149 @@
+"""The gateway's reads, from the node's own store and batch log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from onward import limits
+from onward.errors import CorruptionError, RejectCode, RejectedError
+from onward.execution.body import ContractFor, judge_void
+from onward.execution.overlay import Overlay, StoredState
+from onward.execution.reading import (
+    committed_tip,
+    dry_run,
+    party_record,
+    query,
+    question_time,
+)
+from onward.ledger.chain import (
+    StoredBlock,
+    StoredTransaction,
+    read_block,
+    read_checkpoint,
+    read_transaction,
+)
+from onward.ledger.log import inclusion_path
+from onward.ledger.note import parse_note
+from onward.ledger.read import Reader
+from onward.ledger.receipt import build_receipt, encode_receipt
+from onward.ledger.store import log_node_key
+from onward.ledger.transaction import Body, Transaction, body_hash, decode_body, decode_envelope
+from onward.replica.answers import NodeStatus
+from onward.replica.effects import Verdict
+from onward.storage.disk import NodeDisk
+from onward_proto.canonical import encode
+from onward_proto.documents import DocumentError, parse_document
+
+
+class NodeReads:
+    """`gateway.ports.ReadPort` over a node's disk. Everything is answered from the executed tip."""
+
+    def __init__(
+        self,
+        disk: NodeDisk,
+        contract_for: ContractFor,
+        *,
+        now_ms: Callable[[], int],
+        status: Callable[[], NodeStatus],
+    ) -> None:
+        """`status` is asked for what the store does not know."""
+        self._disk = disk
+        self._store = disk.store
+        self._contract_for = contract_for
+        self._now_ms = now_ms
+        self._status = status
+
+    def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
+        """The verdict on a transaction."""
+        return read_transaction(self._store, tx_hash)
+
+    def block(self, height: int) -> StoredBlock | None:
+        """The executed block at a height."""
+        return read_block(self._store, height)
+
+    def admit(self, transaction: Transaction, now_ms: int) -> None:
+        """What execution would call void, it would call void now."""
+        time_ms = question_time(committed_tip(self._store), now_ms)
+        void = judge_void(Overlay(StoredState(self._store)), transaction, time_ms)
+        if void is not None:
+            raise RejectedError(void[0], void[1])
+
+    def holds_key(self, party: str, public_key: bytes) -> bool:
+        """Whether the party is active and the key its own."""
+        record = party_record(self._store, party)
+        return record is not None and not record.inactive and public_key in record.public_keys
+
+    def query(
+        self, contract: str, name: str, arguments: bytes, reader: Reader
+    ) -> tuple[bytes, int]:
+        """A contract's answer in canonical JSON, and its height."""
+        try:
+            parsed = parse_document(arguments, maximum=limits.QUERY_BYTES_MAX)
+        except DocumentError as error:
+            raise RejectedError(RejectCode.FORMAT, f"arguments: {error}") from None
+        answer, height = query(
+            self._store,
+            self._contract_for,
+            (contract, name, parsed),
+            reader=reader.party,
+            now_ms=self._now_ms(),
+        )
+        # A contract's answer may be any JSON value, not only a document.
+        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return text.encode(), height
+
+    def dry_run(self, body: Body, body_bytes: bytes, now_ms: int) -> Verdict:
+        """The verdict that the chain would give now."""
+        transaction = Transaction(tx_hash=body_hash(body_bytes), body=body, signers=())
+        result = dry_run(self._store, self._contract_for, transaction, now_ms=now_ms)
+        return Verdict(
+            tx_hash=transaction.tx_hash,
+            height=0,
+            code=result.code,
+            rule=result.rule,
+            message=result.message,
+            outcome=0 if result.outcome is None else result.outcome,
+            log_index=0,
+            event=result.event,
+        )
+
+    def receipt(self, tx_hash: bytes, reader: Reader) -> bytes | None:
+        """The receipt, for the parties that signed the transaction and for its event's readers."""
+        stored = read_transaction(self._store, tx_hash)
+        if stored is None:
+            return None
+        batch = self._disk.batch(stored.batch_head)
+        if batch is None:
+            raise CorruptionError(f"batch {stored.batch_head.hex()} is not in the batch log")
+        envelope = decode_envelope(batch.envelopes[stored.envelope_index])
+        body = decode_body(envelope.bodies[stored.body_index])
+        listed = stored.event.readers if stored.event else ()
+        if reader.party not in (body.actor, *body.cosigners, *listed):
+            raise RejectedError(
+                RejectCode.READER, f"{reader.party} has no part in {tx_hash.hex()[:16]}"
+            )
+        checkpoint = read_checkpoint(self._store, stored.leaf.height)
+        if checkpoint is None:
+            return None
+        receipt = build_receipt(
+            envelope=envelope,
+            body_index=stored.body_index,
+            leaf=encode(stored.leaf),
+            leaf_index=stored.log_index,
+            inclusion=inclusion_path(
+                self._log_node, stored.log_index, checkpoint.executed.log_size
+            ),
+            checkpoint=parse_note(checkpoint.note),
+        )
+        return encode_receipt(receipt)
+
+    def status(self) -> NodeStatus:
+        """How the node is doing."""
+        return self._status()
+
+    def _log_node(self, level: int, index: int) -> bytes:
+        data = self._store.get(log_node_key(level, index))
+        if data is None:
+            raise CorruptionError(f"database: log node {index} of level {level} is missing")
+        return data

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onward.errors import MalformedError, RejectedError
+from onward.runtime.config import render_config
+from onward.runtime.home import CONFIG_NAME, KEY_NAME, NodeHome, read_home, write_home
+from onward.storage.home import open_home
+
+from .conftest import config_of, genesis_bytes, seed_of
+
+MakeHome = Callable[..., NodeHome]
+
+
+def test_home_is_read_as_it_was_written_and_its_disk_opens(make_home: MakeHome) -> None:
+    home = make_home(index=1, validators=4)
+    again = read_home(home.path)
+    assert again == home
+    assert again.validator.name == "v1"
+    disk = open_home(home.data, home.genesis.chain_id)
+    assert disk.recover().journal == ()
+    disk.close()
+
+
+def test_home_does_not_show_its_key(make_home: MakeHome) -> None:
+    """A traceback or a log line with the home in it must not carry the secret."""
+    home = make_home()
+    assert home.seed.hex() not in repr(home)
+    assert "\\x01" not in repr(home)
+
+
+def test_second_home_at_one_place_is_refused(make_home: MakeHome) -> None:
+    home = make_home()
+    with pytest.raises(RejectedError) as refused:
+        write_home(home.path, home.config, genesis_bytes(), home.seed)
+    assert refused.value.code == "E_STATE"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_key_that_others_can_read_is_not_used(make_home: MakeHome, mode: int) -> None:
+    home = make_home()
+    (home.path / KEY_NAME).chmod(mode)
+    with pytest.raises(MalformedError, match="0600"):
+        read_home(home.path)
+
+
+def test_written_key_belongs_to_its_owner_only(make_home: MakeHome) -> None:
+    home = make_home()
+    assert (home.path / KEY_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_key_of_another_validator_is_found_out(tmp_path: Path) -> None:
+    """Two nodes with one key would contradict each other's votes."""
+    with pytest.raises(MalformedError, match="the genesis names"):
+        write_home(tmp_path / "v0", config_of(0, 2), genesis_bytes(2), seed_of(1))
+
+
+def test_broken_key_file_is_named(make_home: MakeHome) -> None:
+    home = make_home()
+    (home.path / KEY_NAME).write_text("not a key")
+    with pytest.raises(MalformedError, match="64 hex digits"):
+        read_home(home.path)
+
+
+def test_missing_file_is_named(make_home: MakeHome) -> None:
+    home = make_home()
+    (home.path / CONFIG_NAME).unlink()
+    with pytest.raises(RejectedError, match=r"node\.toml"):
+        read_home(home.path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('name = "v0"', 'name = "v9"', "node.name: 'v9' is none of the validators"),
+        ('v1 = "127.0.0.1:0"\n', "", "peers.addresses.v1: is missing"),
+        ("v1 = ", "v7 = ", "peers.addresses.v7: the genesis has no such validator"),
+    ],
+)
+def test_configuration_must_fit_the_genesis(
+    make_home: MakeHome, old: str, new: str, expected: str
+) -> None:
+    home = make_home(validators=2)
+    text = render_config(home.config)
+    assert old in text
+    (home.path / CONFIG_NAME).write_text(text.replace(old, new))
+    with pytest.raises(MalformedError, match=expected):
+        read_home(home.path)
