@@ -34,6 +34,7 @@ from onward.consensus.effects import (
     SendTo,
     Validate,
 )
+from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import (
     EMPTY_PACKET,
     Certificate,
@@ -41,6 +42,7 @@ from onward.consensus.messages import (
     ChainRequest,
     Fetch,
     Packet,
+    VoteKind,
 )
 from onward.crypto.signing import Signer, Verify
 from onward.errors import CorruptionError, DivergenceError, PeerFault
@@ -290,6 +292,7 @@ class Replica:
                 case Persist():
                     self._journal_bytes += sum(len(encode(item)) for item in effect.records)
                     out.persist.extend(effect.records)
+                    self._note_nullified(effect.records)
                 case Broadcast():
                     out.broadcast(effect.packet)
                 case SendTo():
@@ -308,6 +311,12 @@ class Replica:
                     self._report(effect)
                 case _:
                     assert_never(effect)
+
+    def _note_nullified(self, records: tuple[JournalRecord, ...]) -> None:
+        """A nullification is recorded when a ticket needs it: a view has passed without a block."""
+        for record in records:
+            if isinstance(record, Certificate) and record.kind == VoteKind.NULLIFY:
+                self._out.happened("nullified", view=record.view)
 
     def _report(self, fault: EvidenceFound | Misbehaved | ForkDetected) -> None:
         """Somebody lies: say so, and stop where going on would take sides."""
@@ -407,6 +416,10 @@ class Replica:
         self._compare(ordered.block)
         self._out.commit = _commit(ordered, result)
         self._lanes.settled(result)
+        for body in result.bodies:
+            if body.result.outcome is None:
+                lane = ordered.batches[body.batch].author
+                self._out.happened("void", lane=lane, code=body.result.code)
         executed = Executed(
             height=result.tip.height, log_size=result.log_size, log_root=result.log_root
         )

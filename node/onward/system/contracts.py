@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from onward.errors import CorruptionError
+from onward.errors import CorruptionError, MalformedError
 from onward.ledger.genesis import Genesis
 from onward.system.parties import (
     NAMESPACE,
+    PartyKind,
     PartyRecord,
     StateReader,
     encode_party,
@@ -53,9 +54,19 @@ def active_version(state: StateReader, name: str, height: int) -> int | None:
 
 
 def genesis_state(genesis: Genesis) -> dict[str, bytes]:
-    """The state before the first block, by key: the genesis' parties and contract versions."""
+    """The state before the first block, by key: the genesis' parties and contract versions.
+
+    Raises `MalformedError` for a party of an unknown kind, or with another's key.
+    """
     state: dict[str, bytes] = {}
     for party in genesis.parties:
+        if party.kind not in set(PartyKind):
+            raise MalformedError(
+                f"genesis: party {party.party_id}: kind {party.kind!r}, "
+                f"expected one of {', '.join(PartyKind)}"
+            )
+        if f"{NAMESPACE}/{key_key(party.public_key)}" in state:
+            raise MalformedError(f"genesis: party {party.party_id} has the key of another party")
         record = PartyRecord(
             kind=party.kind,
             inactive=False,

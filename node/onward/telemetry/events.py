@@ -60,6 +60,8 @@ class EventSink:
             if event.name == "nullified":
                 self._metrics.views_nullified.inc()
             fields: Mapping[str, Any] = dict(event.fields)
+            if event.name == "void":
+                self._metrics.void_bodies.labels(str(fields["lane"])).inc()
             if event.name in _WARNINGS:
                 self._log.warning(event.name, **fields)
             elif event.name in _INFOS:

@@ -286,3 +286,22 @@ def test_a_step_without_news_wants_to_be_woken_in_the_future() -> None:
         effects = replica.step(Tick(), cluster.now_ms)
         assert effects.wake_at_ms is not None
         assert effects.wake_at_ms > cluster.now_ms
+
+
+def test_a_void_body_is_counted_against_the_lane_that_sealed_it() -> None:
+    """Void bodies leave no trace on the chain; operators must still see whose door let them in."""
+    cluster = Cluster()
+    cluster.submit(1, to=0)
+    cluster.run_ms(500)
+    cluster.submit(1, to=3)
+    cluster.run_ms(2_000)
+    void = {dict(item.fields)["lane"] for _, item in cluster.happened if item.name == "void"}
+    assert void == {3}
+
+
+def test_a_silent_leader_costs_a_view_that_everybody_notes_as_nullified() -> None:
+    cluster = Cluster()
+    cluster.cut_off = {1}
+    cluster.submit(1, to=0)
+    cluster.run_ms(6_000)
+    assert any(item.name == "nullified" for index, item in cluster.happened if index == 0)

@@ -1,0 +1,234 @@
+"""A block: verdicts in order, leaves, roots, one write batch, and nothing executed twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.execution.worlds import T0, Chain, Puppet, body
+
+from onward import limits
+from onward.errors import InvariantError
+from onward.execution.block import decode_stale, encode_stale
+from onward.ledger import statemap
+from onward.ledger.chain import read_block, read_tip, read_transaction
+from onward.ledger.leaf import Outcome
+from onward.ledger.log import LogFrontier
+from onward.ledger.statemap import MapRef
+from onward.ledger.store import (
+    MAP_NODE,
+    PROJECTION,
+    STALE,
+    STATE,
+    WRITES,
+    prefix_end,
+    transaction_at_key,
+    u64,
+)
+from onward.ledger.transaction import body_hash
+from onward.system.contracts import genesis_state
+from onward_chaincode.contract import Context, Refuse
+from onward_proto.canonical import encode
+
+
+def state_of(chain: Chain) -> dict[str, bytes]:
+    rows = chain.store.scan(STATE, prefix_end(STATE))
+    return {key[len(STATE) :].decode(): value for key, value in rows}
+
+
+def map_root(state: dict[str, bytes]) -> bytes:
+    """The root of a map that is built from nothing."""
+    return statemap.apply(lambda _: None, statemap.EMPTY_MAP, 0, dict(state)).root
+
+
+def test_genesis_writes_the_state_that_the_document_states() -> None:
+    chain = Chain()
+    tip = read_tip(chain.store)
+    stored = read_block(chain.store, 0)
+    assert tip is not None
+    assert stored is not None
+    assert state_of(chain) == genesis_state(chain.genesis)
+    assert stored.state_root == map_root(genesis_state(chain.genesis))
+    assert (tip.height, tip.time_ms, stored.log_size) == (0, T0, 0)
+    assert set(state_of(chain)) >= {"sys/party/acme", "sys/contract/puppet"}
+
+
+def test_every_outcome_leaves_what_it_should() -> None:
+    """A void body has no leaf: it would be a statement on the account of a party that made none."""
+
+    def action(ctx: Context) -> None:
+        if ctx.caller == "beta":
+            raise Refuse("E_NO", "not beta")
+        ctx.put(f"by/{ctx.caller}", b"1")
+        ctx.emit("moved", {}, ())
+
+    puppet = Puppet(action)
+    puppet.rows = {"row": b"1"}
+    chain = Chain(puppet)
+    good, bad, void = body(), body(actor="beta"), body(actor="nobody")
+    done = chain.execute(chain.envelope(good), chain.envelope(void), chain.envelope(bad))
+    assert [item.result.outcome for item in done.bodies] == [
+        Outcome.ACCEPTED,
+        None,
+        Outcome.REFUSED,
+    ]
+    assert done.log_indexes == (0, None, 1)
+    assert done.log_size == 3, "two bodies and the block"
+    first, second = (read_transaction(chain.store, body_hash(encode(item))) for item in (good, bad))
+    assert first is not None
+    assert second is not None
+    assert (first.leaf.code, first.leaf.index, second.leaf.code, second.leaf.index) == (
+        "OK",
+        0,
+        "E_NO",
+        1,
+    )
+    assert read_transaction(chain.store, body_hash(encode(void))) is None
+    assert chain.store.get(transaction_at_key(1, 1)) == body_hash(encode(bad))
+    stored = read_block(chain.store, 1)
+    assert stored is not None
+    assert stored.void_count == 1
+    assert state_of(chain)["puppet/by/acme"] == b"1"
+    assert chain.store.get(PROJECTION + b"puppet/row") == b"1"
+    assert done.state_root == map_root(state_of(chain))
+    tip = read_tip(chain.store)
+    assert tip is not None
+    assert LogFrontier.decode(tip.frontier).root() == done.log_root
+
+
+def test_body_is_executed_once_in_a_block_and_on_the_chain() -> None:
+    chain = Chain()
+    item = chain.envelope(body())
+    first = chain.execute(item, item)
+    assert [done.result.code for done in first.bodies] == ["OK", "E_REPLAY"]
+    second = chain.execute(item)
+    assert [(done.result.code, done.result.outcome) for done in second.bodies] == [
+        ("E_REPLAY", None)
+    ]
+    assert second.state_root == first.state_root
+
+
+def test_the_same_body_under_other_signatures_is_the_same_body() -> None:
+    """Otherwise a second envelope, signed again, would execute it a second time."""
+    chain = Chain()
+    again = chain.envelope(body(), signers=("acme", "beta"))
+    done = chain.execute(chain.envelope(body()), again)
+    assert [item.result.code for item in done.bodies] == ["OK", "E_REPLAY"]
+
+
+def test_refused_body_is_not_tried_again_but_a_void_one_may_come_back() -> None:
+    """A forged envelope must not use up the body of the party whose name it carries."""
+    chain = Chain(Puppet(lambda ctx: (_ for _ in ()).throw(Refuse("E_NO", "never"))))
+    refused = chain.envelope(body())
+    codes = [item.result.code for item in chain.execute(refused, refused).bodies]
+    assert codes == ["E_NO", "E_REPLAY"]
+    forged = chain.envelope(body(salt=1), signers=("beta",))
+    honest = chain.envelope(body(salt=1))
+    codes = [item.result.code for item in chain.execute(forged, honest).bodies]
+    assert codes == ["E_PARTY", "E_NO"]
+
+
+def test_bodies_see_the_writes_of_those_before_them_in_the_block() -> None:
+    def count(ctx: Context) -> None:
+        seen = len(ctx.scan("n/", "n0", 100))
+        ctx.put(f"n/{seen}", b"1")
+        ctx.emit("counted", {"seen": seen}, ())
+
+    chain = Chain(Puppet(count))
+    chain.execute(chain.envelope(*(body(salt=index) for index in range(3))))
+    chain.execute(chain.envelope(body(salt=3)))
+    assert sorted(key for key in state_of(chain) if key.startswith("puppet/")) == [
+        f"puppet/n/{index}" for index in range(4)
+    ]
+
+
+@pytest.mark.parametrize("slice_bodies", [1, 2, 3, 7])
+def test_block_in_slices_gives_the_same_result_as_in_one_go(slice_bodies: int) -> None:
+    """Replicas slice as their load allows: the roots may not show it."""
+
+    def prepared() -> tuple[Chain, list[bytes]]:
+        chain = Chain()
+        chain.execute(chain.envelope(body(salt=100)))
+        batches = [
+            chain.envelope(*(body(salt=10 * part + index) for index in range(3)))
+            for part in range(3)
+        ]
+        return chain, [*batches, chain.envelope(body(salt=100)), chain.envelope(body(actor="no"))]
+
+    whole, envelopes = prepared()
+    expected = whole.execute(*envelopes)
+    sliced, envelopes = prepared()
+    ordered = sliced.ordered(*envelopes)
+    execution = sliced.execution(ordered)
+    turns = 1
+    while not execution.run(slice_bodies):
+        turns += 1
+    assert turns > 1
+    assert execution.finish() == expected
+
+
+def test_block_that_does_not_follow_the_tip_is_a_bug_not_a_verdict() -> None:
+    chain = Chain()
+    ordered = chain.ordered()
+    for wrong in (
+        replace(ordered.block, height=2),
+        replace(ordered.block, parent=bytes(32)),
+    ):
+        with pytest.raises(InvariantError):
+            chain.execution(replace(ordered, block=wrong))
+
+
+def test_empty_block_appends_its_own_leaf_and_keeps_the_state() -> None:
+    chain = Chain()
+    before = read_block(chain.store, 0)
+    done = chain.execute()
+    assert before is not None
+    assert (done.state_root, done.log_size) == (before.state_root, 1)
+
+
+def test_deleted_key_is_gone_from_store_and_root() -> None:
+    def toggle(ctx: Context) -> None:
+        if ctx.get("k") is None:
+            ctx.put("k", b"1")
+        else:
+            ctx.delete("k")
+        ctx.emit("toggled", {}, ())
+
+    chain = Chain(Puppet(toggle))
+    empty = read_block(chain.store, 0)
+    assert empty is not None
+    assert chain.execute(chain.envelope(body(salt=1))).state_root != empty.state_root
+    assert chain.execute(chain.envelope(body(salt=2))).state_root == empty.state_root
+    assert "puppet/k" not in state_of(chain)
+
+
+def test_recent_rows_are_kept_for_a_while_and_then_removed() -> None:
+    """What is only for naming a divergence may not grow with the chain."""
+    chain = Chain(Puppet(_overwrite))
+    node_counts = []
+    for index in range(limits.RECENT_HEIGHTS_KEPT + 6):
+        chain.execute(chain.envelope(body(salt=index)), time_ms=T0 + index + 1)
+        node_counts.append(sum(1 for _ in chain.store.scan(MAP_NODE, prefix_end(MAP_NODE))))
+    oldest = chain.last.height - limits.RECENT_HEIGHTS_KEPT
+    assert chain.store.get(WRITES + u64(oldest)) is None
+    assert chain.store.get(WRITES + u64(oldest + 1)) is not None
+    assert chain.store.get(STALE + u64(oldest)) is None
+    assert node_counts[0] < node_counts[-4] == node_counts[-1]
+    # The newest version of the map is whole: nothing that it needs was removed.
+    tip = read_tip(chain.store)
+    assert tip is not None
+    read = chain.store.get
+    found = statemap.lookup(
+        lambda key: read(MAP_NODE + key), MapRef.decode(tip.state_map), "puppet/k"
+    )
+    assert found is not None
+
+
+def _overwrite(ctx: Context) -> None:
+    ctx.put("k", ctx.tx_id.encode())
+    ctx.emit("set", {}, ())
+
+
+def test_stale_keys_survive_their_encoding() -> None:
+    for keys in ((), (b"",), (b"a", b"", b"b" * 300)):
+        assert decode_stale(encode_stale(keys)) == keys
