@@ -34,7 +34,7 @@ from onward.ledger.store import u64
 from onward.replica.answers import NodeStatus, Submission
 from onward.replica.effects import Verdict
 from onward.rpc import convert, tls
-from onward.rpc.server import GATEWAY_SERVICE
+from onward.rpc.services import GATEWAY_SERVICE
 from onward.rpc.status import error_of
 from onward.types import PublicKey
 from onward_proto.v1 import gateway_pb2

@@ -35,10 +35,10 @@ from onward.rpc.convert import parse_peer_frame, peer_frame, peer_hello
 from onward.rpc.hello import Hello, Side, check_address, check_proof, read_hello
 from onward.rpc.outbox import Outbox, Outgoing
 from onward.rpc.ports import PeerEvents
+from onward.rpc.services import PEER_SERVICE
 from onward.rpc.status import error_of, failure_of, is_fatal
 from onward.types import ValidatorIndex, ValidatorSet
 
-PEER_SERVICE = "onward_proto.v1.Peer"
 EXCHANGE = f"/{PEER_SERVICE}/Exchange"
 _FRAME_BYTES_MAX = limits.PEER_MESSAGE_BYTES_MAX + 64
 _KEEPALIVE = (

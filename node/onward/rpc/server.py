@@ -19,10 +19,10 @@ from onward import limits
 from onward.errors import OnwardError
 from onward.rpc import convert, tls
 from onward.rpc.ports import GatewayPort
+from onward.rpc.services import GATEWAY_SERVICE
 from onward.rpc.status import failure_of, is_fatal
 from onward_proto.v1 import gateway_pb2
 
-GATEWAY_SERVICE = "onward_proto.v1.Gateway"
 _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", limits.GATEWAY_REQUEST_BYTES_MAX),
     ("grpc.so_reuseport", 0),

@@ -23,7 +23,8 @@ from onward.replica.answers import NodeStatus, PeerStatus, Submission
 from onward.replica.effects import Verdict
 from onward.rpc import convert, tls
 from onward.rpc.client import Client, Endpoint, NodeClient
-from onward.rpc.server import GATEWAY_SERVICE, bind, gateway_server
+from onward.rpc.server import bind, gateway_server
+from onward.rpc.services import GATEWAY_SERVICE
 from onward.types import Digest
 from onward_proto.v1 import gateway_pb2
 

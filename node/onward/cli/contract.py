@@ -1,0 +1,123 @@
+"""`onward terms|schema|intent|agreement|share`: one command for each type of transaction.
+
+They are made from the table of payloads: nothing is written down here that the contract knows. What
+is ours is who acts when nobody says so, and a sentence for the help page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
+from onward.cli.output import json_option, wants_json
+from onward.cli.target import Target, target_options
+from onward.cli.values import Option, Values, option_of, options_of
+from onward.network.wallet import Identity
+from onward.replica.effects import Verdict
+from onward.rpc.client import Client, ReadingParty
+from onward.scenario.format import CONTRACT
+from onward.scenario.grammar import Sort
+from onward_chaincode.drafts import draft
+from onward_chaincode.payloads import PAYLOADS
+
+GROUPS: dict[str, str] = {
+    "agreement": "Offer, counter, accept, reject, revoke and end agreements.",
+    "intent": "Cast an intent to buy, answer one, select an answer.",
+    "schema": "Publish schemas: what the fields of shared data are.",
+    "share": "Record shares, confirm them, pass them on.",
+    "terms": "Publish, deprecate and recall terms.",
+}
+DEFAULT_ACTORS = {"schema": "registry", "terms": "registry"}
+
+
+def _group(noun: str) -> click.Group:
+    group = click.Group(noun, help=GROUPS[noun])
+    for kind in sorted(PAYLOADS):
+        if kind.partition(".")[0] == noun:
+            group.add_command(_command(kind))
+    return group
+
+
+def _command(kind: str) -> click.Command:
+    """The command for a transaction type. What is published comes as an argument."""
+    name = kind.partition(".")[2].replace("_", "-")
+    options = options_of(kind)
+
+    def run(target: Target, delivery: Delivery, **typed: Any) -> None:
+        given = {option.key.key: typed[option.parameter] for option in options}
+        _act(kind, target, delivery, given)
+
+    callback: Callable[..., Any] = json_option(target_options(delivery_options(run)))
+    for option in reversed(options):
+        callback = _parameter(option)(callback)
+    text = (PAYLOADS[kind].__doc__ or "").strip()
+    return click.command(name, help=text.replace("`", ""), short_help=_first_sentence(text))(
+        callback
+    )
+
+
+def _parameter(option: Option) -> Callable[[Any], Any]:
+    if option.key.sort == Sort.DOCUMENT:
+        made: Callable[[Any], Any] = click.argument(option.parameter, metavar="LABEL_OR_FILE")
+        return made
+    made = option_of(option)
+    return made
+
+
+def _first_sentence(text: str) -> str:
+    line = " ".join(text.split("\n\n", maxsplit=1)[0].split()).replace("`", "")
+    return line.split(": ")[0].split("; ")[0].rstrip(".") + "."
+
+
+def _act(kind: str, target: Target, delivery: Delivery, given: dict[str, Any]) -> None:
+    identity = target.identity(DEFAULT_ACTORS.get(kind.partition(".")[0]))
+    act, verdict, notes = asyncio.run(_carry_out(kind, target, delivery, given, identity))
+    for name, value in notes.items():
+        if not wants_json():
+            click.echo(f"keep this: {name} = {value}", err=True)
+    tell(target, act, delivery, verdict, keep=notes)
+
+
+async def _carry_out(
+    kind: str, target: Target, delivery: Delivery, given: dict[str, Any], identity: Identity
+) -> tuple[Act, Verdict | None, dict[str, str]]:
+    reachable = target.network is not None or target.node is not None
+    if not reachable:
+        return await _with_client(kind, target, delivery, given, identity, None)
+    async with target.client() as client:
+        return await _with_client(kind, target, delivery, given, identity, client)
+
+
+async def _with_client(  # noqa: PLR0917  # one call site, two branches
+    kind: str,
+    target: Target,
+    delivery: Delivery,
+    given: dict[str, Any],
+    identity: Identity,
+    client: Client | None,
+) -> tuple[Act, Verdict | None, dict[str, str]]:
+    reader = ReadingParty(party=identity.party_id, signer=identity.signer)
+    values = Values(target, client, reader)
+    fields = await values.fields(kind, given)
+    named = [target.party_id(name) for name in delivery.cosigners]
+    if kind == "share.onward" and fields["recipient"] != identity.party_id:
+        named.insert(0, fields["recipient"])
+    act = Act(
+        contract=CONTRACT,
+        type=kind,
+        actor=identity,
+        payload=draft(kind, fields),
+        cosigners=tuple(dict.fromkeys(named)),
+    )
+    return act, await deliver(target, client, act, delivery), values.notes
+
+
+agreement = _group("agreement")
+intent = _group("intent")
+schema = _group("schema")
+share = _group("share")
+terms = _group("terms")

@@ -1,0 +1,259 @@
+"""`onward query`: what the chain knows, for who may know it.
+
+One table of questions; the contract answers them, here they only get options and a page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from onward.cli.delivery import outcome_name, verdict_json
+from onward.cli.output import UsageFault, answer, json_option
+from onward.cli.page import show_document
+from onward.cli.target import Target, hex_id, target_options
+from onward.cli.values import moment
+from onward.ledger.block import block_digest
+from onward.ledger.chain import StoredBlock
+from onward.rpc.client import Client, ReadingParty, TransactionAnswer
+from onward.scenario.documents import shipped_documents
+from onward.scenario.format import CONTRACT
+from onward.system.parties import NAMESPACE
+from onward_chaincode.drafts import published_id
+from onward_chaincode.forms import HASH
+from onward_proto.documents import canonical_document, parse_document
+
+Ask = Callable[[Client, ReadingParty], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A query of the contract. `about`: the kind of record that it takes as an argument."""
+
+    query: str
+    summary: str
+    about: str = ""
+    words: tuple[tuple[str, str], ...] = ()  # further options: argument, help
+    times: tuple[tuple[str, str], ...] = ()
+    paged: bool = False
+
+
+QUESTIONS: dict[str, Question] = {
+    "agreement": Question(
+        query="agreement",
+        summary="An agreement, whether it is in force, and why not.",
+        about="agreement",
+        times=(("at_ms", "How it stands at another time."),),
+    ),
+    "agreements": Question(query="agreements", summary="All of mine.", paged=True),
+    "handshake": Question(
+        query="handshake", summary="What was answered to an offer.", about="offer", paged=True
+    ),
+    "history": Question(
+        query="history", summary="What happened under an agreement.", about="agreement", paged=True
+    ),
+    "intent": Question(query="intent", summary="An intentcast.", about="intent"),
+    "intents": Question(
+        query="intents",
+        summary="Open intentcasts.",
+        words=(("industry", "Of this industry."), ("tag", "With this tag.")),
+        paged=True,
+    ),
+    "offer": Question(query="offer", summary="An offer.", about="offer"),
+    "refusals": Question(
+        query="refusals", summary="Refused onward shares of mine or of my data.", paged=True
+    ),
+    "responses": Question(
+        query="responses", summary="Answers to an intentcast.", about="intent", paged=True
+    ),
+    "schema": Question(query="schema", summary="A schema.", about="schema"),
+    "share": Question(query="share", summary="A share.", about="share"),
+    "shares": Question(
+        query="shares",
+        summary="What I gave, received or passed on, and what others passed on of mine.",
+        words=(("direction", "given, received, passed_on or onward."),),
+        paged=True,
+    ),
+    "terms": Question(query="terms", summary="Terms, and whether they still apply.", about="terms"),
+    "view": Question(
+        query="party_view",
+        summary="My sharing at a glance.",
+        times=(("within_ms", "What ends within this time, such as 30d."),),
+    ),
+}
+
+
+@click.group()
+def query() -> None:
+    """Ask the chain. Every answer is for the party that asks (--as) and what it may read."""
+
+
+def _command(name: str, question: Question) -> click.Command:
+    def run(target: Target, **typed: Any) -> None:
+        _tell(_ask(target, question, typed), target, name)
+
+    callback: Any = json_option(target_options(run))
+    if question.paged:
+        callback = click.option("--limit", type=click.IntRange(1, 200), help="Rows in a page.")(
+            callback
+        )
+        callback = click.option("--after", metavar="CURSOR", help="Behind the page before.")(
+            callback
+        )
+    for word, text in (*question.words, *question.times):
+        flag = "--" + word.removesuffix("_ms").replace("_", "-")
+        callback = click.option(flag, word, metavar=word.removesuffix("_ms").upper(), help=text)(
+            callback
+        )
+    if question.about:
+        callback = click.argument("about", metavar=question.about.upper())(callback)
+    return click.command(name, help=question.summary)(callback)
+
+
+def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for word, _ in question.words:
+        if typed[word]:
+            arguments[word] = typed[word]
+    for word, _ in question.times:
+        if typed[word]:
+            name = "at" if word == "at_ms" else word
+            arguments[word] = moment(f"_{name}", typed[word], f"--{word}")
+    if question.about:
+        arguments[f"{question.about}_id"] = _reference(target, question.about, typed["about"])
+    for word in ("after", "limit") if question.paged else ():
+        if typed[word]:
+            arguments[word] = typed[word]
+    answered: dict[str, Any] = _run(target, _query(CONTRACT, question.query, arguments))
+    return answered
+
+
+def _query(contract: str, name: str, arguments: dict[str, Any]) -> Ask:
+    async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
+        data, height = await client.query(contract, name, canonical_document(arguments), reader)
+        return {"height": height, **parse_document(data)}
+
+    return ask
+
+
+def _run(target: Target, ask: Ask, default: str | None = None) -> Any:
+    async def run() -> Any:
+        async with target.client() as client:
+            return await ask(client, target.reader(default))
+
+    return asyncio.run(run())
+
+
+def _reference(target: Target, kind: str, value: str) -> str:
+    """The id of a record, or of terms or a schema that ship with the contract."""
+    if HASH.fullmatch(value):
+        return value
+    if kind in ("terms", "schema"):
+        fixtures = shipped_documents()
+        if value in fixtures:
+            return published_id(fixtures[value])
+        raise UsageFault(f"{value!r}: expected a label that ships with Onward, or an id")
+    ids = target.record(value)
+    if f"{kind}_id" not in ids:
+        raise UsageFault(
+            f"{value!r}: expected the 64 hex digits of a {kind} id, or a name given with --save"
+        )
+    return ids[f"{kind}_id"]
+
+
+def _tell(document: dict[str, Any], target: Target, title: str) -> None:
+    answer(document, lambda out: show_document(out, document, target, title=title))
+
+
+for _name, _question in QUESTIONS.items():
+    query.add_command(_command(_name, _question))
+
+
+@query.command()
+@click.argument("about", metavar="AGREEMENT")
+@click.option("--share", "is_share", is_flag=True, help="The argument is a share.")
+@click.option("--after", metavar="CURSOR", help="Behind the page before.")
+@click.option("--limit", type=click.IntRange(1, 200), help="Rows in a page.")
+@target_options
+@json_option
+def lineage(
+    about: str, after: str | None, limit: int | None, *, is_share: bool, target: Target
+) -> None:
+    """The path up to the rights holder, and the tree of all that was passed on."""
+    kind = "share" if is_share else "agreement"
+    arguments: dict[str, Any] = {f"{kind}_id": _reference(target, kind, about)}
+    arguments |= {"after": after} if after else {}
+    arguments |= {"limit": limit} if limit else {}
+    _tell(_run(target, _query(CONTRACT, "lineage", arguments)), target, "lineage")
+
+
+@query.command()
+@click.argument("name", metavar="NAME")
+@target_options
+@json_option
+def party(name: str, target: Target) -> None:
+    """A party's entry in the registry: kind, keys, groups."""
+    arguments = {"party": target.party_id(name)}
+    default = target.as_name or (name if target.identity_of(arguments["party"]) else None)
+    _tell(_run(target, _query(NAMESPACE, "party", arguments), default), target, "party")
+
+
+@query.command()
+@click.argument("tx_hash", metavar="TX")
+@target_options
+@json_option
+def tx(tx_hash: str, target: Target) -> None:
+    """The verdict on a transaction, and its place in the log."""
+    data = hex_id(tx_hash, "TX")
+
+    async def ask(client: Client, reader: ReadingParty) -> TransactionAnswer:
+        return await client.transaction(data, reader)
+
+    found: TransactionAnswer = _run(target, ask)
+    event = found.verdict.event
+    document = verdict_json(found.verdict) | {
+        "outcome": outcome_name(found.verdict),
+        "log_index": found.verdict.log_index,
+        "time_ms": found.leaf.time_ms,
+        "event": None
+        if event is None
+        else {"name": event.name, "payload": parse_document(event.payload)},
+    }
+    _tell(document, target, "transaction")
+
+
+@query.command()
+@click.argument("height", type=click.IntRange(0))
+@target_options
+@json_option
+def block(height: int, target: Target) -> None:
+    """An executed block."""
+
+    async def ask(client: Client, reader: ReadingParty) -> StoredBlock:
+        return await client.block(height, reader)
+
+    found: StoredBlock = _run(target, ask)
+    _tell(block_json(found), target, "block")
+
+
+def block_json(found: StoredBlock) -> dict[str, Any]:
+    """A block for programs. Of its leaves in the log, the last is its own."""
+    header = found.block
+    return {
+        "height": header.height,
+        "digest": block_digest(header).hex(),
+        "parent": header.parent.hex(),
+        "time_ms": header.time_ms,
+        "view": header.view,
+        "epoch": header.epoch,
+        "state_root": found.state_root.hex(),
+        "log_root": found.log_root.hex(),
+        "log_size": found.log_size,
+        "transaction_count": found.log_size - found.first_leaf - 1,
+        "void_count": found.void_count,
+        "executed_height": header.executed.height,
+    }

@@ -1,0 +1,103 @@
+"""`onward receipt`: evidence that needs no node to be checked."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from onward.audit.receipt_verifier import ReceiptError, ReceiptSummary, verify_receipt
+from onward.cli.output import Exit, answer, json_option, plain_table
+from onward.cli.target import Target, hex_id, read_file, target_options
+from onward.ledger.genesis import GENESIS_BYTES_MAX
+from onward.limits import RECEIPT_BYTES_MAX
+
+
+@click.group()
+def receipt() -> None:
+    """Fetch receipts, and verify them offline."""
+
+
+@receipt.command()
+@click.argument("tx_hash", metavar="TX")
+@target_options
+@json_option
+def get(tx_hash: str, target: Target) -> None:
+    """Write the receipt of transaction TX to standard output.
+
+    Waits until a quorum of the validators has signed for it. --as: a party that may read it.
+    """
+    text = asyncio.run(_fetch(hex_id(tx_hash, "TX"), target)).decode()
+    answer({"tx_hash": tx_hash, "receipt": text}, lambda _: click.echo(text, nl=False))
+
+
+@receipt.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--genesis",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The chain's genesis.json.",
+)
+@json_option
+def verify(file: Path, genesis: Path) -> None:
+    """Verify a receipt with the genesis and nothing else: no node, no network.
+
+    Exit 1 where it does not hold.
+    """
+    text, document = read_file(file, RECEIPT_BYTES_MAX), read_file(genesis, GENESIS_BYTES_MAX)
+    try:
+        summary = verify_receipt(text, document)
+    except ReceiptError as error:
+        _refuse(file, error)
+        return
+    answer({"verified": True, **dataclasses.asdict(summary)}, lambda out: _show(out, file, summary))
+
+
+async def _fetch(tx_hash: bytes, target: Target) -> bytes:
+    async with target.client() as client:
+        return await client.receipt(tx_hash, target.reader())
+
+
+def _refuse(file: Path, error: ReceiptError) -> None:
+    message = str(error)
+
+    def show(out: Console) -> None:
+        line = Text("✗ ", style="red")
+        line.append(str(error.code), style="bold red")
+        line.append(f"  {file} does not verify: {message}")
+        out.print(line)
+
+    document = {"verified": False, "code": str(error.code), "message": message}
+    answer(document, show, code=Exit.NO)
+
+
+def _show(out: Console, file: Path, summary: ReceiptSummary) -> None:
+    line = Text("✓ ", style="green")
+    line.append(f"{file} verifies", style="bold")
+    out.print(line)
+    out.print(f"  {len(summary.validators)} validators swear: the chain holds this verdict.")
+    out.print()
+    verdict: Any = Text(summary.code, style="green" if summary.code == "OK" else "red")
+    moment = datetime.fromtimestamp(summary.time_ms / 1000, UTC)
+    table = plain_table("", "")
+    table.show_header = False
+    for name, value in (
+        ("verdict", verdict),
+        ("outcome", summary.outcome),
+        ("type", summary.type),
+        ("by", ", ".join((summary.actor, *summary.cosigners))),
+        ("transaction", summary.tx_hash),
+        ("block", f"{summary.height}, at {moment:%Y-%m-%d %H:%M:%S} UTC"),
+        ("log", f"entry {summary.log_index} of {summary.tree_size}, {summary.origin}"),
+        ("signed by", ", ".join(summary.validators)),
+    ):
+        table.add_row(f"  {name}", value)
+    out.print(table)

@@ -1,0 +1,116 @@
+"""`onward simulate`: many seeds and a report, or one seed event by event.
+
+Exit status 0: every seed is clean. 1: a seed broke a promise, or something that should occur never
+did. 2: wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from onward.simulation.campaign import run_campaign
+from onward.simulation.mutants import MUTANTS
+from onward.simulation.report import Report, replay_command
+from onward.simulation.run import Result, run_seed
+
+SEEDS_MAX = 1_000_000
+
+
+class SeedRange(click.ParamType[range]):
+    """`A:B`, the seeds from A to B - 1."""
+
+    name = "A:B"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> range:
+        """The range in the text."""
+        if isinstance(value, range):
+            return value
+        first, colon, end = str(value).partition(":")
+        if not (colon and first.isdecimal() and end.isdecimal()) or int(first) >= int(end):
+            self.fail(f"{value!r}: expected A:B with A below B, such as 0:300", param, ctx)
+        if int(end) - int(first) > SEEDS_MAX:
+            self.fail(f"more than {SEEDS_MAX} seeds", param, ctx)
+        return range(int(first), int(end))
+
+
+@click.command()
+@click.option("--seeds", type=SeedRange(), help="Run the seeds from A to B - 1.")
+@click.option("--seed", type=click.IntRange(min=0), help="Run one seed and tell every event.")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option("--mutant", type=click.Choice(sorted(MUTANTS)), help="Plant this bug first.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def simulate(
+    seeds: range | None, seed: int | None, jobs: int, mutant: str | None, *, as_json: bool
+) -> None:
+    """Run seeded networks of validators through faults and liars, and check every promise.
+
+    The same seed does the same thing on every machine. A seed that fails is printed with the
+    command that replays it.
+    """
+    if (seeds is None) == (seed is None):
+        raise click.UsageError("say either --seeds A:B or --seed N")
+    if seed is not None:
+        sys.exit(_replay(seed, mutant or "", as_json=as_json))
+    report = run_campaign(
+        seeds or range(0),
+        jobs,
+        mutant=mutant or "",
+        progress=_Progress(len(seeds or ()), mutant or ""),
+        stop_at_failure=mutant is not None,
+    )
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        _print_report(report)
+    sys.exit(0 if report.is_clean else 1)
+
+
+def _replay(seed: int, mutant: str, *, as_json: bool) -> int:
+    planted = MUTANTS[mutant]() if mutant else None
+    result = run_seed(seed, mutant=planted, trace=None if as_json else click.echo)
+    if as_json:
+        document = {
+            "seed": seed,
+            "failure": result.failure,
+            "audit": result.audit,
+            "blocks": result.blocks,
+            "bodies": result.bodies,
+            "simulated_ms": result.simulated_ms,
+            "totals": result.counts,
+        }
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(f"seed {seed}: {result.failure or 'clean'}, audit {result.audit}")
+    return 1 if result.failure else 0
+
+
+class _Progress:
+    """Says how far the campaign is, on stderr; failures at once, with their replay."""
+
+    def __init__(self, total: int, mutant: str) -> None:
+        self._total = total
+        self._mutant = mutant
+
+    def __call__(self, done: int, result: Result) -> None:
+        if result.failure:
+            click.echo(f"seed {result.seed} failed: {result.failure}", err=True)
+            click.echo(f"  replay: {replay_command(result.seed, self._mutant)}", err=True)
+        elif done % 10 == 0 or done == self._total:
+            click.echo(f"{done}/{self._total} seeds", err=True)
+
+
+def _print_report(report: Report) -> None:
+    width = max(map(len, report.totals))
+    for name, total in report.totals.items():
+        click.echo(f"{name:<{width}}  {total:>12,}")
+    click.echo(f"{report.seeds} seeds, {report.seeds_per_second:.2f} a second")
+    for kind in report.missing:
+        click.echo(f"never occurred and should have: {kind}")
+    for result in report.failed:
+        click.echo(f"seed {result.seed} failed: {result.failure}")
+    click.echo("clean" if report.is_clean else "NOT CLEAN")

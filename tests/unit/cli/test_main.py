@@ -1,0 +1,168 @@
+"""The command line's manners: help, exit codes, one JSON document."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from onward.cli.main import SECTIONS, main
+from onward.cli.output import Exit, describe, exit_code_of
+from onward.errors import (
+    CorruptionError,
+    MalformedError,
+    RejectCode,
+    RejectedError,
+    Unavailable,
+)
+from onward_chaincode.drafts import DraftError
+
+NAMES = [name for entries in SECTIONS.values() for name in entries]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), env={"ONWARD_NETWORK": None})
+
+
+def leaves(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Every command that does something, by the words that lead to it."""
+    if not isinstance(command, click.Group):
+        return [path]
+    found = []
+    for name in command.list_commands(click.Context(command)):
+        inner = command.get_command(click.Context(command), name)
+        assert inner is not None, f"{' '.join((*path, name))} is listed and missing"
+        found += leaves(inner, (*path, name))
+    return found
+
+
+def test_help_names_every_command_without_running_any() -> None:
+    result = run("--help")
+    assert result.exit_code == Exit.YES
+    for name in NAMES:
+        assert f"  {name} " in result.output
+
+
+def test_every_command_explains_itself() -> None:
+    paths = leaves(main, ())
+    assert len(paths) > 40
+    for path in paths:
+        result = run(*path, "--help")
+        assert result.exit_code == Exit.YES, path
+        text = result.output.partition("\n\n")[2]
+        assert text.strip(), f"{' '.join(path)} has no description"
+
+
+def test_every_command_that_answers_takes_json() -> None:
+    silent = {("node", "run")}
+    for path in leaves(main, ()):
+        if path not in silent:
+            assert "--json" in run(*path, "--help").output, " ".join(path)
+
+
+def test_no_option_of_a_command_hides_another() -> None:
+    """Options come from three sources; one that shadows another would silently win."""
+
+    def check(command: click.Command, path: str) -> None:
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                inner = command.get_command(click.Context(command), name)
+                assert inner is not None
+                check(inner, f"{path} {name}")
+            return
+        flags = [flag for item in command.params for flag in item.opts]
+        assert len(flags) == len(set(flags)), path
+
+    check(main, "onward")
+
+
+def test_version_is_one_line() -> None:
+    result = run("--version")
+    assert result.exit_code == Exit.YES
+    assert result.output.startswith("onward, version ")
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["network"],
+        ["network", "init"],
+        ["network", "init", "x", "--validators", "four"],
+        ["network", "init", "x", "--validators", "3"],
+        ["share", "record", "--nonsense"],
+        ["share", "record", "--as", "alice"],
+        ["query", "agreement"],
+        ["query", "agreement", "ab", "--as", "alice"],
+        ["receipt", "verify", "missing.receipt", "--genesis", "missing.json"],
+        ["tx", "show", "missing.json"],
+        ["node", "run", "--home", "missing"],
+        ["demo", "--keep", "."],
+    ],
+)
+def test_wrong_usage_exits_2_with_a_sentence(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == Exit.USAGE
+    assert result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["share", "record", "--json"], ["tx", "show", "missing.json", "--json"]]
+)
+def test_failure_is_one_json_document_too(arguments: list[str]) -> None:
+    """A program that reads the answer must not have to guess when there is none."""
+    result = run(*arguments)
+    assert result.exit_code == Exit.USAGE
+    document = json.loads(result.stdout)
+    assert document["code"].startswith("E_")
+    assert document["message"]
+
+
+def test_network_that_does_not_run_is_unavailable(tmp_path: Path) -> None:
+    folder = str(tmp_path / "n")
+    assert run("network", "init", folder, "--validators", "4").exit_code == Exit.YES
+    result = run("query", "view", "--as", "registry", "--network", folder, "--json")
+    assert result.exit_code == Exit.UNAVAILABLE
+    assert json.loads(result.stdout)["code"] == "E_UNAVAILABLE"
+    status = run("network", "status", folder, "--json")
+    assert status.exit_code == Exit.UNAVAILABLE
+    assert [item["up"] for item in json.loads(status.stdout)["validators"]] == [False] * 4
+
+
+def test_output_that_goes_to_a_file_has_no_control_codes_and_no_trailing_blanks(
+    tmp_path: Path,
+) -> None:
+    folder = str(tmp_path / "n")
+    for arguments in (
+        ("network", "init", folder, "--validators", "4"),
+        ("network", "status", folder),
+        ("party", "list", "--network", folder),
+    ):
+        output = run(*arguments).stdout
+        assert output
+        assert "\x1b" not in output
+        assert [line for line in output.splitlines() if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"),
+    [
+        (RejectedError(RejectCode.STATE, "no"), "E_STATE", Exit.NO),
+        (MalformedError("what is this"), "E_FORMAT", Exit.USAGE),
+        (DraftError("what is this"), "E_FORMAT", Exit.USAGE),
+        (Unavailable("later"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
+        (OSError(28, "disk full"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
+        (CorruptionError("lies"), "E_CORRUPTION", Exit.NO),
+        (ValueError("a bug"), "E_FAULT", Exit.BUG),
+    ],
+)
+def test_error_says_by_its_exit_code_who_is_at_fault(
+    error: Exception, code: str, exit_code: Exit
+) -> None:
+    assert describe(error)[0] == code
+    assert exit_code_of(error) is exit_code
