@@ -232,6 +232,7 @@ class Machine:
 
     def judge(self) -> bool:
         """Answer what can be answered of the questions about blocks."""
+        self.lacking: dict[Digest, None] = {}
         for digest, question in list(self.waiting.items()):
             verdict = self.verdict(question)
             if verdict is not None:
@@ -239,13 +240,14 @@ class Machine:
                 now_ms = self.world.now_ms
                 self.perform(self.core.on_verdict(Digest(digest), verdict, now_ms))
                 return True
+        self.lanes.want(tuple(self.lacking))
         return False
 
     def verdict(self, question: Validate) -> BlockVerdict | None:
         block, chain = question.block, self.disk.chain
         if question.is_final:
             lacking = self.lanes.lacks_final(question.parent.cut, block.cut)
-            self.lanes.want(lacking)
+            self.lacking.update(dict.fromkeys(lacking))
             return None if lacking else BlockVerdict.VALID
         if block.executed.height >= len(chain):
             return None  # until execution has come so far
@@ -259,7 +261,7 @@ class Machine:
             lacking = self.lanes.lacks(question.parent.cut, block.cut, executed)
         except InvalidCut:
             return BlockVerdict.INVALID
-        self.lanes.want(lacking)
+        self.lacking.update(dict.fromkeys(lacking))
         return None if lacking else BlockVerdict.VALID
 
     # -- effects -----------------------------------------------------------------------------------

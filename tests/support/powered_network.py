@@ -19,7 +19,11 @@ import random
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+
+from tests.support.cluster import T0_MS, make_genesis, registration
+from tests.support.power_cut import Fuse, lose_power, open_recorded_as
 
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Packet, PeerMessage, Vote, VoteKind
@@ -49,8 +53,6 @@ from onward.storage.home import create_home
 from onward.storage.memory_files import Crash
 from onward.system.contracts import genesis_state
 from onward.types import ValidatorIndex
-from tests.support.cluster import T0_MS, make_genesis, registration
-from tests.support.power_cut import Fuse, lose_power, open_recorded_as
 
 SIZE = 4
 SEGMENT_BYTES_MAX = 12_000  # rotates the journal every few blocks
@@ -126,11 +128,11 @@ class PoweredNetwork:
             boots.append(boot)
         for index, boot in enumerate(boots):
             self.oracles.on_boot(f"n{index}", self._tip_height(index))
-            self._later(0, lambda index=index, boot=boot: self._step(index, boot))
+            self._later(0, partial(self._step, index, boot))
             for peer in range(SIZE):
                 if peer != index:
                     up = PeerUp(peer=ValidatorIndex(peer))
-                    self._later(1, lambda index=index, up=up: self._step(index, up))
+                    self._later(1, partial(self._step, index, up))
         self._later(1, self._submit_next)
 
     def lose_power(self) -> None:
@@ -156,8 +158,9 @@ class PoweredNetwork:
 
     # -- time ----------------------------------------------------------------------------------
 
-    def run_until(self, reached: Callable[[], bool], within_ms: int = LEVEL_WITHIN_MS) -> None:
+    def run_until(self, reached: Callable[[], bool]) -> None:
         """Let time pass until `reached`. Raises `Crash` when power goes before."""
+        within_ms = LEVEL_WITHIN_MS
         end_ms = self.now_ms + within_ms
         while not reached():
             assert self._queue, "nothing will ever happen again"
@@ -240,9 +243,7 @@ class PoweredNetwork:
     def _submit_next(self) -> None:
         self._persons += 1
         envelope, tx_hash = registration(self.genesis, self._persons)
-        self._step(
-            self.rng.randrange(SIZE), Submitted(envelope=envelope, tx_hashes=(tx_hash,))
-        )
+        self._step(self.rng.randrange(SIZE), Submitted(envelope=envelope, tx_hashes=(tx_hash,)))
         self._later(self.rng.randrange(1, SUBMIT_EVERY_MS_MAX), self._submit_next)
 
     def _step(self, index: int, event: Event) -> None:
@@ -258,11 +259,14 @@ class PoweredNetwork:
         self.rotations += effects.rotate is not None
         machine.outgoing.append((machine.disk.stage(effects), effects))
         for job in effects.verify:
-            self._later(1, lambda job=job: self._step(index, self._check(job)))
+            self._later(1, partial(self._checked_step, index, job))
         for request in effects.serve:
             self._transmit(index, request.to, chain_page(machine.disk, request.from_height))
         self._wake(index, machine, effects.wake_at_ms)
         self._pump(index, machine)
+
+    def _checked_step(self, index: int, job: VerifyJob) -> None:
+        self._step(index, self._check(job))
 
     def _wake(self, index: int, machine: _Machine, at_ms: int | None) -> None:
         machine.wake_at_ms = at_ms
@@ -316,9 +320,7 @@ class PoweredNetwork:
 
     def _transmit(self, sender: int, to: int, message: PeerMessage) -> None:
         """Streams keep their order."""
-        arrival = max(
-            self.now_ms + self.rng.randrange(1, 4), self._arrivals.get((sender, to), 0)
-        )
+        arrival = max(self.now_ms + self.rng.randrange(1, 4), self._arrivals.get((sender, to), 0))
         self._arrivals[sender, to] = arrival
         event = Received(peer=ValidatorIndex(sender), message=message)
         self._later(arrival - self.now_ms, lambda: self._step(to, event))
@@ -331,13 +333,9 @@ class PoweredNetwork:
                     for item in job.batch.envelopes
                 ]
             except RejectedError as error:
-                self._checked[job.head] = BatchChecked(
-                    head=job.head, bodies=None, error=str(error)
-                )
+                self._checked[job.head] = BatchChecked(head=job.head, bodies=None, error=str(error))
             else:
-                self._checked[job.head] = BatchChecked(
-                    head=job.head, bodies=sum(map(len, opened))
-                )
+                self._checked[job.head] = BatchChecked(head=job.head, bodies=sum(map(len, opened)))
         return self._checked[job.head]
 
 

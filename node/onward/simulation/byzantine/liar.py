@@ -1,0 +1,57 @@
+"""What a liar is: an honest replica whose messages pass through somebody else's hands.
+
+It holds its own key and may sign with it what it likes. It hears everything that its replica hears,
+and decides for each receiver what leaves.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from onward.consensus.messages import Packet, PeerMessage, Vote, vote_signed_bytes
+from onward.crypto.signing import Signer
+
+EPOCH = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiarKit:
+    """What every liar has."""
+
+    rng: random.Random
+    signer: Signer
+    chain_id: bytes
+    index: int
+    size: int
+    counts: Counter[str]
+
+    def vote(self, kind: int, view: int, digest: bytes) -> Vote:
+        """A vote that is valid as far as signatures go."""
+        message = vote_signed_bytes(self.chain_id, EPOCH, kind, view, digest)
+        return Vote(
+            kind=kind,
+            view=view,
+            digest=digest,
+            signer=self.index,
+            signature=self.signer.sign(message),
+        )
+
+
+class Liar(Protocol):
+    """One way of lying."""
+
+    def outgoing(self, to: int, message: PeerMessage) -> tuple[PeerMessage, ...]:
+        """What leaves for the validator `to` in place of `message`."""
+
+
+MakeLiar = Callable[[LiarKit], Liar]
+
+
+def without_votes(message: Packet, kinds: frozenset[int]) -> Packet:
+    """The same packet without votes of these kinds."""
+    kept = tuple(vote for vote in message.votes if vote.kind not in kinds)
+    return replace(message, votes=kept) if len(kept) < len(message.votes) else message

@@ -1,0 +1,51 @@
+"""Many seeds on several processes. Nothing here decides what happens inside a run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from onward.simulation.mutants import MUTANTS
+from onward.simulation.report import Report, summarize
+from onward.simulation.run import Result, run_seed
+
+Progress = Callable[[int, Result], None]
+"""Called with the number of seeds done and the newest result."""
+
+
+def run_campaign(
+    seeds: Sequence[int],
+    jobs: int = 1,
+    *,
+    mutant: str = "",
+    progress: Progress | None = None,
+    stop_at_failure: bool = False,
+) -> Report:
+    """Run the seeds, over `jobs` processes; each does the same however many there are."""
+    began = time.monotonic()
+    results: list[Result] = []
+    for result in _results(seeds, jobs, mutant):
+        results.append(result)
+        if progress is not None:
+            progress(len(results), result)
+        if result.failure and stop_at_failure:
+            break
+    results.sort(key=lambda item: item.seed)
+    return summarize(results, time.monotonic() - began, expect_kinds=not mutant)
+
+
+def _results(seeds: Sequence[int], jobs: int, mutant: str) -> Iterator[Result]:
+    run = partial(run_one, mutant=mutant)
+    if jobs <= 1:
+        yield from map(run, seeds)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs) as pool:
+        yield from pool.imap_unordered(run, seeds)
+
+
+def run_one(seed: int, mutant: str = "") -> Result:
+    """One seed, with the mutant of this name planted if there is one."""
+    return run_seed(seed, mutant=MUTANTS[mutant]() if mutant else None)

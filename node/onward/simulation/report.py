@@ -1,0 +1,104 @@
+"""What a campaign of seeds amounts to, and whether it tried what it claims to try."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onward.simulation.byzantine import LIAR_KINDS
+from onward.simulation.faults import FaultKind, Healing
+from onward.simulation.run import Result
+
+CAMPAIGN_SEEDS_MIN = 100
+"""From this many seeds on, every kind of event must have occurred."""
+
+EXPECTED_KINDS = (
+    *sorted(kind.value for kind in FaultKind),
+    *(f"healing.{healing}" for healing in sorted(Healing)),
+    *(f"liar.{kind}" for kind in LIAR_KINDS),
+    "catch_up.page",
+    "client.double_submit",
+    "client.retry",
+    "disk.lost_bytes",
+    "disk.lost_database_writes",
+    "disk.torn_tails",
+    "disk.undone_names",
+    "event.caught_up",
+    "event.equivocation",
+    "event.misbehaved",
+    "fetch",
+    "journal.rotated",
+    "lie.batch_withheld",
+    "lie.double_vote",
+    "lie.equivocation",
+    "lie.garbage_decoded",
+    "lie.garbage_refused",
+    "lie.votes_withheld",
+    "message.cut_off",
+    "message.dropped",
+    "message.duplicated",
+    "peer.disconnected",
+    "reboot",
+    "verdict.accepted",
+    "verdict.recorded",
+    "verdict.refused",
+    "verdict.void",
+    "view.nullified",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The sum over the seeds. `missing`: what should have occurred and never did."""
+
+    seeds: int
+    failed: tuple[Result, ...]
+    missing: tuple[str, ...]
+    seeds_per_second: float
+    totals: dict[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no seed failed and nothing that should occur was absent."""
+        return not self.failed and not self.missing
+
+    def as_json(self) -> dict[str, object]:
+        """The document that `onward simulate --json` prints."""
+        return {
+            "seeds": self.seeds,
+            "failed": [
+                {"seed": item.seed, "failure": item.failure, "replay": replay_command(item.seed)}
+                for item in self.failed
+            ],
+            "missing": list(self.missing),
+            "seeds_per_second": round(self.seeds_per_second, 3),
+            "totals": self.totals,
+        }
+
+
+def summarize(results: Sequence[Result], elapsed_s: float, *, expect_kinds: bool = True) -> Report:
+    """Add up the results of a campaign that took `elapsed_s`."""
+    totals: Counter[str] = Counter()
+    for result in results:
+        totals.update(result.counts)
+    named = {
+        "runs": len(results),
+        "events": sum(result.events for result in results),
+        "blocks": sum(result.blocks for result in results),
+        "bodies": sum(result.bodies for result in results),
+        "simulated_ms": sum(result.simulated_ms for result in results),
+    }
+    complete = expect_kinds and len(results) >= CAMPAIGN_SEEDS_MIN
+    return Report(
+        seeds=len(results),
+        failed=tuple(sorted((r for r in results if r.failure), key=lambda item: item.seed)),
+        missing=tuple(kind for kind in EXPECTED_KINDS if not totals[kind]) if complete else (),
+        seeds_per_second=len(results) / elapsed_s if elapsed_s > 0 else 0,
+        totals={**named, **{name: totals[name] for name in sorted(totals)}},
+    )
+
+
+def replay_command(seed: int, mutant: str = "") -> str:
+    """What to type to see a seed again, event by event."""
+    return f"onward simulate --seed {seed}" + (f" --mutant {mutant}" if mutant else "")

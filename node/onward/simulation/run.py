@@ -1,0 +1,133 @@
+"""One run: a world under its schedule, then the proof that it recovers.
+
+First faults and clients together; then nothing new goes wrong, and within a bound every healed
+validator must go on, every client must have its verdict, and the run must have done enough to count
+as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from onward.errors import OnwardError
+from onward.simulation.byzantine import LIAR_KINDS
+from onward.simulation.faults import Fault, Options, draw_options, draw_schedule
+from onward.simulation.mutants import Mutant
+from onward.simulation.oracles import Violation
+from onward.simulation.world import Trace, World
+
+RECOVERY_MS_MAX = 20_000
+QUOTA_MS_MAX = 90_000
+VERDICT_MS_MAX = 20_000
+BLOCKS_AFTER_MIN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one seed. `failure` is empty for a clean run."""
+
+    seed: int
+    failure: str
+    events: int
+    blocks: int
+    bodies: int
+    simulated_ms: int
+    audit: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def build_world(
+    seed: int,
+    *,
+    options: Options | None = None,
+    schedule: Iterable[Fault] | None = None,
+    mutant: Mutant | None = None,
+    trace: Trace | None = None,
+) -> World:
+    """The world of a seed; what is given replaces what the seed would draw."""
+    chosen = options if options is not None else draw_options(seed, LIAR_KINDS)
+    faults = schedule if schedule is not None else draw_schedule(seed, chosen)
+    return World(seed, options=chosen, schedule=faults, mutant=mutant, trace=trace)
+
+
+def run_seed(seed: int, *, mutant: Mutant | None = None, trace: Trace | None = None) -> Result:
+    """Run a seed to its end or to its first broken promise."""
+    world = build_world(seed, mutant=mutant, trace=trace)
+    failure = ""
+    try:
+        run_world(world)
+    except (Violation, OnwardError) as error:
+        failure = f"{type(error).__name__}: {error} (at {world.now_ms} ms)"
+    return result_of(world, failure)
+
+
+def run_world(world: World) -> None:
+    """Faults, recovery, the rest. Raises `Violation`."""
+    options = world.options
+    world.start_clients()
+    world.run_ms(options.stable_at_ms)
+    world.injector.stabilize()
+    _expect_recovery(world)
+    world.run_ms(max(0, options.duration_ms - world.now_ms))
+    _expect_quota(world)
+    world.stop_clients()
+    world.expect_told(VERDICT_MS_MAX)
+    _expect_nothing_lost(world)
+
+
+def result_of(world: World, failure: str) -> Result:
+    """The figures of a run that has ended."""
+    counts = world.counts
+    counts["view.nullified"] = world.oracles.nullified_views
+    counts["verdict.void"] = world.oracles.void_count
+    counts["message.dropped"] = world.network.dropped
+    counts["message.duplicated"] = world.network.doubled
+    counts["message.cut_off"] = world.network.blocked
+    counts[f"healing.{world.options.healing}"] += 1
+    return Result(
+        seed=world.seed,
+        failure=failure,
+        events=world.events,
+        blocks=world.height,
+        bodies=len(world.oracles.executed_bodies),
+        simulated_ms=world.now_ms,
+        audit=world.audit,
+        counts={name: counts[name] for name in sorted(counts) if counts[name]},
+    )
+
+
+def _expect_recovery(world: World) -> None:
+    """Every healed validator executes new blocks soon, whatever stays broken."""
+    goal = world.height + BLOCKS_AFTER_MIN
+    healed = world.injector.healed
+    if not world.run_until(lambda: all(h.height >= goal for h in healed), RECOVERY_MS_MAX):
+        reached = {host.name: host.height for host in healed}
+        raise Violation("liveness", f"height {goal} within {RECOVERY_MS_MAX} ms: {reached}")
+
+
+def _expect_quota(world: World) -> None:
+    """Enough happened for this to be called a run."""
+    options = world.options
+
+    def is_enough() -> bool:
+        bodies = len(world.oracles.executed_bodies)
+        return world.height >= options.blocks_min and bodies >= options.bodies_min
+
+    if not world.run_until(is_enough, QUOTA_MS_MAX):
+        bodies = len(world.oracles.executed_bodies)
+        raise Violation("liveness", f"only {world.height} blocks and {bodies} bodies")
+
+
+def _expect_nothing_lost(world: World) -> None:
+    """Every healed validator has every verdict that a client was told, as it was told."""
+    world.run_until(
+        lambda: all(host.height >= world.height for host in world.injector.healed), 10_000
+    )
+    for host in world.injector.healed:
+        for tx_hash, told in world.oracles.told.items():
+            known = host.disk.verdict(tx_hash)
+            if known is None or known[:2] != told:
+                raise Violation(
+                    "acknowledged", f"{host.name} has {known} for {tx_hash.hex()[:8]}, told {told}"
+                )

@@ -1,0 +1,44 @@
+"""Puts a real replica over a store, with the real contracts: what a node's start-up does."""
+
+from __future__ import annotations
+
+from onward.ledger.genesis import GenesisContract
+from onward.ledger.store import Store
+from onward.replica.replica import Replica, ReplicaConfig
+from onward.simulation.consortium import Consortium
+from onward.simulation.mutants import Mutant
+from onward.simulation.signing import verify
+from onward.types import ValidatorIndex
+from onward_chaincode.registry import available, contract_for
+
+CONTRACTS = tuple(
+    GenesisContract(name=name, version=version, from_height=1) for name, version in available()
+)
+
+
+JOURNAL_SEGMENT_BYTES_MAX = 3 * 1024
+"""Small, so that a run sees many rotations."""
+
+
+def start_replica(
+    store: Store,
+    consortium: Consortium,
+    me: ValidatorIndex,
+    *,
+    mutant: Mutant | None,
+) -> Replica:
+    """The validator `me` over what `store` holds; a mutant has its way with it."""
+    config = ReplicaConfig(
+        genesis=consortium.genesis,
+        me=me,
+        signer=consortium.validators[me],
+        verify=verify,
+        contract_for=contract_for,
+        journal_segment_bytes_max=JOURNAL_SEGMENT_BYTES_MAX,
+    )
+    if mutant is not None:
+        config = mutant.on_config(config)
+    replica = Replica(config, store)
+    if mutant is not None:
+        mutant.on_replica(replica)
+    return replica

@@ -1,0 +1,437 @@
+"""The world: one heap of events in simulated time, n machines, their links and their clients.
+
+    w = World(seed=7, n=4)
+    w.partition({0, 1}, {2, 3})
+    w.run_ms(5_000)
+    w.expect_no_finality()
+    w.heal()
+    w.expect_finalized(height=1)
+
+Everything is drawn from the seed. The oracles look on at every event; a broken promise raises
+`Violation` out of whatever made time pass. `audit` is a hash of all that happened: the same seed
+gives the same one.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+from onward.consensus.messages import (
+    ChainPage,
+    ChainRequest,
+    Fetch,
+    PeerMessage,
+    Vote,
+    decode_frame,
+    encode_frame,
+)
+from onward.errors import OnwardError, RejectedError, invariant
+from onward.ledger.block import Batch
+from onward.ledger.transaction import check_envelope
+from onward.replica.effects import Answer, Commit, Effects, Event, Received
+from onward.simulation.byzantine import LIARS
+from onward.simulation.byzantine.liar import Liar, LiarKit
+from onward.simulation.byzantine.twins import TWINS, TwinRoutes
+from onward.simulation.clients import Clients
+from onward.simulation.connections import Connections
+from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
+from onward.simulation.disk import Loss, SimulatedDisk, SteppedDisk
+from onward.simulation.faults import Fault, Options
+from onward.simulation.host import Host, describe, describe_happened
+from onward.simulation.injector import Injector
+from onward.simulation.mutants import Mutant
+from onward.simulation.network import Network, links_between
+from onward.simulation.oracles import SafetyOracles, Violation
+from onward.simulation.signing import verify
+from onward.simulation.stand import CONTRACTS, start_replica
+from onward.simulation.workload import SharingWorkload
+from onward.types import Digest, ValidatorIndex, quorum_of
+
+_CONNECT_EVERY_MS = 100
+_CLIENT_CHECK_EVERY_MS = 500
+_MEMORY_CHECK_EVERY_MS = 5_000
+_ROUND_TRIP_ONE_IN = 50  # this share of the messages passes through the codec, as on a real wire
+_STEPS_QUEUED_MAX = 20_000
+
+Trace = Callable[[str], None]
+
+
+class World:
+    """One simulated network."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        n: int = 4,
+        options: Options | None = None,
+        schedule: Iterable[Fault] = (),
+        mutant: Mutant | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        """A calm network of `n` unless `options` say otherwise; `schedule`: what goes wrong."""
+        self.options = options if options is not None else Options(validators=n)
+        self.seed = seed
+        self.now_ms = 0
+        self.events = 0
+        self.counts: Counter[str] = Counter()
+        self.mutant = mutant
+        self._trace = trace
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
+        self._sequence = 0
+        self._audit = blake2b(digest_size=16)
+        self._checked: dict[bytes, tuple[int | None, str]] = {}
+        self._messages = 0
+        self.size = self.options.validators
+        self.network = Network(self._source("network"), self.options)
+        self.consortium = build_consortium(self.options, CONTRACTS)
+        self.oracles = SafetyOracles(quorum_of(self.size))
+        self.twin_routes = TwinRoutes(self._source("twins"))
+        self.hosts: list[Host] = []
+        self._liars: dict[str, Liar] = {}
+        self._build_hosts()
+        self.connections = Connections(self)
+        self.injector = Injector(self)
+        self.workload = SharingWorkload(self._source("workload"), self.consortium)
+        self.clients = Clients(
+            self._source("clients"), self.honest, self.workload, self.oracles, self.counts
+        )
+        self._client_chance = self._source("bursts")
+        self._clients_on = False
+        self._start(schedule)
+
+    def _source(self, name: str) -> random.Random:
+        """A source of chance for each concern: one drawing more does not move the rest."""
+        return random.Random(f"{name}/{self.seed}")
+
+    def _build_hosts(self) -> None:
+        liars = {self.size - 1 - place: name for place, name in enumerate(self.options.liars)}
+        for index in range(self.size):
+            name = liars.get(index)
+            for side in (0, 1) if name == TWINS else (0,):
+                host = self._build_host(index, side)
+                host.is_liar = name is not None
+                self.hosts.append(host)
+            if name == TWINS:
+                self.twin_routes.add(index)
+            elif name is not None:
+                kit = LiarKit(
+                    rng=self._source(f"liar/{index}"),
+                    signer=self.consortium.validators[index],
+                    chain_id=self.consortium.genesis.chain_id,
+                    index=index,
+                    size=self.size,
+                    counts=self.counts,
+                )
+                self._liars[self.hosts[-1].name] = LIARS[name](kit)
+            if name is not None:
+                self.counts[f"liar.{name}"] += 1
+
+    def _build_host(self, index: int, side: int) -> Host:
+        disk = SimulatedDisk(
+            self._source(f"disk/{index}/{side}"),
+            self.consortium.genesis,
+            self.counts,
+            SteppedDisk if self.mutant is None else self.mutant.disk_type,
+        )
+        host = Host(
+            self,
+            index=index,
+            side=side,
+            epoch_ms=GENESIS_TIME_MS,
+            start=lambda store: start_replica(
+                store,
+                self.consortium,
+                ValidatorIndex(index),
+                mutant=self.mutant,
+            ),
+            disk=disk,
+        )
+        host.sync_ms = self.options.sync_ms
+        host.settle_ms = self.options.settle_ms
+        host.verify_ms = self.options.verify_ms
+        disk.burn = host.burn_disk
+        if self.mutant is not None:
+            self.mutant.on_host(host)
+        return host
+
+    def _start(self, schedule: Iterable[Fault]) -> None:
+        for host in self.hosts:
+            host.boot()
+        if self.twin_routes.has_twins:
+            self._deal_twins()
+        self.connections.refresh()
+        self.later(_CONNECT_EVERY_MS, self._keep_connected)
+        self.later(_MEMORY_CHECK_EVERY_MS, self._check_memory)
+        for fault in schedule:
+            self.later(fault.at_ms, self.injector.apply, fault)
+
+    # -- who is who --------------------------------------------------------------------------------
+
+    @property
+    def honest(self) -> list[Host]:
+        """The validators that follow the protocol, by index."""
+        return [host for host in self.hosts if not host.is_liar]
+
+    @property
+    def liar_indexes(self) -> set[int]:
+        """The validators that do not."""
+        return {host.index for host in self.hosts if host.is_liar}
+
+    def host(self, index: int) -> Host:
+        """The machine of a validator; of twins the first."""
+        return next(host for host in self.hosts if host.index == index)
+
+    @property
+    def audit(self) -> str:
+        """A hash of every event so far and of what came out of it."""
+        return self._audit.hexdigest()
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def later(self, delay_ms: int, action: Callable[..., None], *arguments: object) -> None:
+        """Call `action(*arguments)` after `delay_ms` of simulated time."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (self.now_ms + delay_ms, self._sequence, action, arguments))
+
+    def run_ms(self, duration_ms: int) -> None:
+        """Let time pass."""
+        end_ms = self.now_ms + duration_ms
+        heap = self._heap
+        while heap and heap[0][0] <= end_ms:
+            self.now_ms, _, action, arguments = heapq.heappop(heap)
+            self.events += 1
+            action(*arguments)
+        self.now_ms = end_ms
+
+    def run_until(self, reached: Callable[[], bool], limit_ms: int, step_ms: int = 50) -> bool:
+        """Let time pass until `reached`, at most `limit_ms`; answers whether it was."""
+        end_ms = self.now_ms + limit_ms
+        while not reached():
+            if self.now_ms >= end_ms:
+                return False
+            self.run_ms(step_ms)
+        return True
+
+    def _keep_connected(self) -> None:
+        self.connections.refresh()
+        self.later(_CONNECT_EVERY_MS, self._keep_connected)
+
+    def _deal_twins(self) -> None:
+        self.twin_routes.deal(self.size)
+        self.connections.rewire()
+        self.later(self.twin_routes.next_deal_ms(), self._deal_twins)
+
+    def _check_memory(self) -> None:
+        for host in self.honest:
+            if host.machine is not None:
+                self.oracles.check_memory(host.name, (host.machine,))
+            if host.queue_length > _STEPS_QUEUED_MAX:
+                raise Violation("bounded memory", f"{host.name}: {host.queue_length} steps queued")
+        self.later(_MEMORY_CHECK_EVERY_MS, self._check_memory)
+
+    # -- clients -----------------------------------------------------------------------------------
+
+    def start_clients(self) -> None:
+        """Clients submit at the rate of the options until `stop_clients`."""
+        self._clients_on = True
+        self.later(0, self._burst)
+        self.later(_CLIENT_CHECK_EVERY_MS, self._retry)
+
+    def stop_clients(self) -> None:
+        """No new transactions; those under way are still followed."""
+        self._clients_on = False
+
+    def submit(self, count: int = 1) -> None:
+        """Submit `count` new envelopes at once; they are followed to their verdicts."""
+        self.clients.submit_burst(count, self.now_ms, GENESIS_TIME_MS + self.now_ms, 0)
+        self.later(_CLIENT_CHECK_EVERY_MS, self._retry)
+
+    def _burst(self) -> None:
+        if not self._clients_on:
+            return
+        chance, options = self._client_chance, self.options
+        is_enough = len(self.oracles.executed_bodies) >= options.bodies_min
+        self.clients.submit_burst(
+            1 if is_enough else chance.randrange(1, options.burst_envelopes_max + 1),
+            self.now_ms,
+            GENESIS_TIME_MS + self.now_ms,
+            options.double_submit_permille,
+        )
+        self.later(chance.randrange(options.burst_every_ms * 2) + 1, self._burst)
+
+    def _retry(self) -> None:
+        self.clients.retry(self.now_ms)
+        if self._clients_on or self.clients.waiting:
+            self.later(_CLIENT_CHECK_EVERY_MS, self._retry)
+
+    # -- what the hosts ask for (`Surroundings`) ---------------------------------------------------
+
+    def transmit(self, host: Host, to: int, message: PeerMessage) -> None:
+        """Put a message on its link, as the sender's liar, the network and the twins have it."""
+        receiver = self.connections.receiver(host, to)
+        if receiver is None or receiver.machine is None:
+            return
+        liar = self._liars.get(host.name)
+        for item in (message,) if liar is None else liar.outgoing(to, message):
+            self._count_message(item)
+            for at_ms in self.network.arrivals(host.index, to, self.now_ms):
+                self.later(at_ms - self.now_ms, receiver.receive, receiver.boots, host.index, item)
+
+    def _count_message(self, message: PeerMessage) -> None:
+        self._messages += 1
+        if isinstance(message, Fetch):
+            self.counts["fetch"] += 1
+        elif isinstance(message, ChainRequest):
+            self.counts["catch_up.request"] += 1
+        elif isinstance(message, ChainPage) and message.entries:
+            self.counts["catch_up.page"] += 1
+        if self._messages % _ROUND_TRIP_ONE_IN == 0:
+            invariant(decode_frame(encode_frame(message)) == message, "codec round trip")
+
+    def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[int | None, str]:
+        """What a verifier process answers. Stateless, so one answer serves all."""
+        if self.mutant is not None and self.mutant.checks_batches:
+            return self.mutant.check_batch(host, batch)
+        if head not in self._checked:
+            self._checked[head] = self._judge_batch(batch)
+        return self._checked[head]
+
+    def _judge_batch(self, batch: Batch) -> tuple[int | None, str]:
+        bodies = 0
+        try:
+            for envelope in batch.envelopes:
+                bodies += len(check_envelope(envelope, self.consortium.genesis.chain_id, verify))
+        except RejectedError as error:
+            return None, f"{error.code}: {error}"
+        return bodies, ""
+
+    def on_booted(self, host: Host) -> None:
+        """Heights begin where the disk left them."""
+        if not host.is_liar:
+            self.oracles.on_boot(host.name, host.height)
+
+    def on_effects(self, host: Host, event: Event, effects: Effects) -> None:
+        """Audit, trace and judge a step."""
+        self._audit.update(
+            f"{self.now_ms} {host.name} {describe(event)} {len(effects.persist)} "
+            f"{len(effects.send)} {effects.wake_at_ms}\n".encode()
+        )
+        for record in effects.persist:
+            self._audit.update(record.signature if isinstance(record, Vote | Batch) else b".")
+        for happened in effects.events:
+            self.counts[f"event.{happened.name}"] += 1
+        if effects.commit is not None:
+            self._audit.update(effects.commit.state_root)
+        if effects.rotate is not None:
+            self.counts["journal.rotated"] += 1
+        if self._trace is not None:
+            self._say(host, event, effects)
+        if host.is_liar:
+            return
+        for happened in effects.events:
+            accused = self.connections.accused_by(happened)
+            if accused is not None:
+                self.oracles.on_accused(host.name, accused, is_liar=accused in self.liar_indexes)
+                if happened.name == "misbehaved":
+                    self.counts["peer.disconnected"] += 1
+                    self.later(0, self.connections.drop, host, accused)
+        if effects.commit is not None:
+            self.oracles.on_commit(host.name, effects.commit)
+
+    def on_sending(self, host: Host, to: int, message: PeerMessage) -> None:
+        """Judge what leaves an honest machine."""
+        del to
+        if not host.is_liar:
+            self.oracles.on_sent(host.name, host.index, message)
+
+    def on_durable(self, host: Host, votes: Iterable[Vote]) -> None:
+        """Remember what an honest machine has promised."""
+        if not host.is_liar:
+            for vote in votes:
+                self.oracles.on_durable_vote(host.name, vote)
+
+    def on_released(self, host: Host, commit: Commit | None, answers: tuple[Answer, ...]) -> None:
+        """Tell the clients."""
+        if host.is_liar:
+            return
+        if commit is not None:
+            self.clients.on_commit(host, commit)
+        for answer in answers:
+            self.clients.on_answer(answer, self.now_ms)
+
+    def on_fault(self, host: Host, event: Event, error: OnwardError) -> None:
+        """A message was refused: the connection ends, and begins again later."""
+        if not isinstance(event, Received):
+            raise Violation("no halt", f"{host.name}: {describe(event)}: {error}") from error
+        self.counts["peer.disconnected"] += 1
+        if not host.is_liar:
+            self.oracles.on_accused(host.name, event.peer, is_liar=event.peer in self.liar_indexes)
+        self.connections.drop(host, event.peer)
+
+    def on_power_cut(self, host: Host) -> None:
+        """The fuse of `host` blew: it lies in the dark for a while."""
+        self.counts["crash.between_effects"] += 1
+        self.injector.crash(host, Loss.POWER, self.injector.dark_ms)
+
+    def _say(self, host: Host, event: Event, effects: Effects) -> None:
+        if self._trace is None:
+            return
+        parts = [f"{self.now_ms:>6} {host.name:<3} h={host.height:<4} {describe(event)}"]
+        if effects.persist:
+            parts.append(f"persist {len(effects.persist)}")
+        if effects.send:
+            parts.append(f"send {len(effects.send)}")
+        if effects.commit is not None:
+            parts.append(f"commit {effects.commit.height}")
+        parts.extend(describe_happened(item) for item in effects.events)
+        self._trace(" | ".join(parts))
+
+    # -- scripts -----------------------------------------------------------------------------------
+
+    def partition(self, left: Iterable[int], right: Iterable[int]) -> None:
+        """Nothing passes between the two groups until `heal`."""
+        self.network.cut(links_between(left, right))
+
+    def heal(self) -> None:
+        """Every link is open again."""
+        self.network.heal()
+
+    def crash(self, *indexes: int, power: bool = True) -> None:
+        """Stop these machines; with `power`, what they had not synced may be lost."""
+        for index in indexes:
+            self.injector.crash(self.host(index), Loss.POWER if power else Loss.PROCESS, None)
+
+    def reboot(self, *indexes: int) -> None:
+        """Start these machines again."""
+        for index in indexes:
+            self.injector.reboot(self.host(index))
+
+    @property
+    def height(self) -> int:
+        """The highest block that an honest validator has executed."""
+        return len(self.oracles.chain)
+
+    def expect_finalized(self, height: int, within_ms: int = 20_000) -> None:
+        """Every honest machine that runs executes the block at `height` in time."""
+        running = [host for host in self.honest if host.machine is not None]
+        if not self.run_until(lambda: all(h.height >= height for h in running), within_ms):
+            reached = {host.name: host.height for host in running}
+            raise Violation("liveness", f"height {height} within {within_ms} ms: {reached}")
+
+    def expect_no_finality(self, for_ms: int = 3_000) -> None:
+        """Nobody executes another block while `for_ms` pass, after what is under way has ended."""
+        self.run_ms(500)
+        before = self.height
+        self.run_ms(for_ms)
+        if self.height != before:
+            raise Violation("no finality", f"height went from {before} to {self.height}")
+
+    def expect_told(self, within_ms: int = 20_000) -> None:
+        """Every client has its verdict in time."""
+        if not self.run_until(lambda: not self.clients.waiting, within_ms):
+            raise Violation("liveness", f"{self.clients.waiting} transactions have no verdict")
