@@ -153,7 +153,7 @@ class Contract(Protocol):
         """The queries it answers, sorted."""
 
     def apply(self, ctx: Context, call: Call) -> Recorded | None:
-        """Apply one transaction: raise `Refuse`, or answer None (accepted) having emitted an event."""
+        """Apply one transaction: raise `Refuse`, or answer None (accepted), an event emitted."""
 
     def query(self, view: View, name: str, arguments: Mapping[str, Any]) -> Json:
         """Answer a question from committed state, or raise `Refuse`."""

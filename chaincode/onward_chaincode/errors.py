@@ -116,7 +116,9 @@ TABLE: tuple[Entry, ...] = (
     Entry(Code.PARENT_TERMINATED, "R11", _STATE, "The recipient has terminated the agreement."),
     Entry(Code.PARENT_SUSPENDED, "R11", _STATE, "The agreement is suspended by an auditor."),
     Entry(Code.ANCESTOR_ENDED, "R12", _STATE, "An agreement further up the path is not in force."),
-    Entry(Code.SHARE_WITHDRAWN, "R13", _STATE, "The share was withdrawn by the one who made it."),
+    Entry(
+        Code.SHARE_WITHDRAWN, "R13", _STATE, "The share or one that it comes from was withdrawn."
+    ),
     Entry(
         Code.SANCTIONED,
         "R14",

@@ -7,7 +7,7 @@
 
 The same rules guard an offer or acceptance with a parent (then there is no parcel yet) and every
 later share inside a child agreement (then the child itself must be in force too). No rule
-writes, and none reads more than the path to the root: at most nine agreements.
+writes, and none reads more than the path to the root: at most nine agreements, and as many shares.
 """
 
 from __future__ import annotations
@@ -183,12 +183,17 @@ def require_ancestors_in_force(line: Line, time_ms: int) -> None:
 
 
 def r13_share_not_withdrawn(case: Case) -> None:
-    """The share has not been taken back."""
-    if case.share.withdrawn_at_ms is not None:
-        raise refuse(
-            Code.SHARE_WITHDRAWN,
-            f"share {case.share.share_id.hex()} was withdrawn at {case.share.withdrawn_at_ms}",
-        )
+    """Neither the share nor one that it comes from has been taken back: one for each agreement."""
+    share = case.share
+    for _ in case.path:
+        if share.withdrawn_at_ms is not None:
+            raise refuse(
+                Code.SHARE_WITHDRAWN,
+                f"share {share.share_id.hex()} was withdrawn at {share.withdrawn_at_ms}",
+            )
+        if share.parent_share_id is None:
+            return
+        share = must_load(case.reader, share_key(share.parent_share_id), ShareEntry)
 
 
 def r14_sharer_not_sanctioned(case: Case) -> None:
@@ -325,12 +330,12 @@ def r25_window(case: Case) -> None:
             Code.WINDOW,
             f"the child expires at {child.expires_at_ms}, the path above at {min(ends)}",
         )
-    if child.expires_at_ms is not None:
-        begins = max(case.time_ms, child.not_before_ms or 0)
-        if child.expires_at_ms <= begins:
-            raise refuse(
-                Code.WINDOW, f"the child expires at {child.expires_at_ms}, begins at {begins}"
-            )
+    begins = max(case.time_ms, child.not_before_ms or 0)
+    if child.expires_at_ms is not None and child.expires_at_ms <= begins:
+        raise refuse(Code.WINDOW, f"the child expires at {child.expires_at_ms}, begins at {begins}")
+    if case.attempt.parcel is not None and begins > case.time_ms:
+        # Data would change hands under an agreement that binds nobody yet, as often as one likes.
+        raise refuse(Code.WINDOW, f"the share is of now, the child begins at {begins}")
     if child.retention_ms > parent.retention_ms:
         raise refuse(
             Code.WINDOW,

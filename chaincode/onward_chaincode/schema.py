@@ -53,9 +53,10 @@ class Schema:
         """The indexes of fields that point to a person."""
         return frozenset(field.index for field in self.fields if field.identifying)
 
-    def name_of(self, index: int) -> str:
-        """The name of a field, for people."""
-        return next((field.name for field in self.fields if field.index == index), f"#{index}")
+    @property
+    def names(self) -> dict[int, str]:
+        """The names of the fields, for people, by index."""
+        return {field.index: field.name for field in self.fields}
 
 
 @functools.lru_cache(maxsize=limits.DOCUMENTS_REMEMBERED_MAX)

@@ -162,21 +162,33 @@ def _moved(view: View, direction: str) -> Json:
     rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
     by_counterparty: dict[str, int] = {}
     by_purpose: dict[str, int] = {}
-    by_field: dict[str, int] = {}
+    by_index: dict[tuple[str, int], int] = {}
     for _, row in rows:
         by_counterparty[row["counterparty"]] = by_counterparty.get(row["counterparty"], 0) + 1
         by_purpose[row["purpose"]] = by_purpose.get(row["purpose"], 0) + 1
-        schema_of_row = find_schema(view, bytes.fromhex(row["schema_id"]))
         for index in row["fields"]:
-            name = schema_of_row.name_of(index)
-            by_field[name] = by_field.get(name, 0) + 1
+            seen = row["schema_id"], index
+            by_index[seen] = by_index.get(seen, 0) + 1
     return {
         "by_counterparty": _sorted(by_counterparty),
-        "by_field": _sorted(by_field),
+        "by_field": _by_name(view, by_index),
         "by_purpose": _sorted(by_purpose),
         "complete": not following,
         "total": len(rows),
     }
+
+
+def _by_name(view: View, by_index: dict[tuple[str, int], int]) -> dict[str, int]:
+    """Counts by (schema, field index) as counts by field name; each schema is read once."""
+    names = {
+        schema_id: find_schema(view, bytes.fromhex(schema_id)).names
+        for schema_id in sorted({schema_id for schema_id, _ in by_index})
+    }
+    counts: dict[str, int] = {}
+    for (schema_id, index), count in by_index.items():
+        name = names[schema_id][index]
+        counts[name] = counts.get(name, 0) + count
+    return _sorted(counts)
 
 
 def _ending_soon(view: View, within_ms: int) -> list[Json]:

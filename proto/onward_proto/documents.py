@@ -6,6 +6,9 @@ form, so that anybody can recompute it with a tool of her choice.
 
 The NFC check uses the Unicode 3.2 tables on purpose: every supported Python carries the same ones,
 while its newest tables differ from release to release, and replicas must agree on what they refuse.
+Python's 3.2 database answers for single characters; its `normalize`, however, orders and composes
+by the newest tables, so that a text may only be handed to it in pieces of characters that 3.2 knows
+(of those, nothing may change any more). The others neither combine nor decompose.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from typing import Any, NoReturn
 
 INTEGER_MAX = 2**53 - 1
 DEPTH_MAX = 16
+COMBINING_MAX = 30  # in a row, as in UAX 15's stream-safe text: ordering n takes n * n steps
 DOCUMENT_BYTES_MAX = 64 * 1024
+
+_TABLES = unicodedata.ucd_3_2_0
 
 
 class DocumentError(ValueError):
@@ -40,13 +46,13 @@ def parse_document(data: bytes, *, maximum: int = DOCUMENT_BYTES_MAX) -> dict[st
         raise DocumentError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise DocumentError(f"expected one object, got {type(value).__name__}")
-    _check(value, "", 0)
+    _check(value, (), 0)
     return value
 
 
 def canonical_document(value: dict[str, Any]) -> bytes:
     """The RFC 8785 form of a document. Raises `DocumentError` for a value that has none."""
-    _check(value, "", 0)
+    _check(value, (), 0)
     return _ordered(value).encode()
 
 
@@ -74,34 +80,64 @@ def _integer(literal: str) -> int:
     return int(literal)
 
 
-def _check(value: object, path: str, depth: int) -> None:
+# The keys from the document down to a value; spelled out only where something is wrong there.
+_Path = tuple[str | int, ...]
+
+
+def _check(value: object, path: _Path, depth: int) -> None:
     if depth > DEPTH_MAX:
-        raise DocumentError(f"{path}: nested deeper than {DEPTH_MAX}")
+        raise _wrong(path, f"nested deeper than {DEPTH_MAX}")
     if isinstance(value, str):
         _check_text(value, path)
     elif isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise DocumentError(f"{path}: key {key!r} is no text")
+                raise _wrong(path, f"key {key!r} is no text")
             _check_text(key, path)
-            _check(item, f"{path}/{key}", depth + 1)
+            _check(item, (*path, key), depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            _check(item, f"{path}/{index}", depth + 1)
+            _check(item, (*path, index), depth + 1)
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int):
         if abs(value) > INTEGER_MAX:
-            raise DocumentError(f"{path}: {value} is not within 2^53")
+            raise _wrong(path, f"{value} is not within 2^53")
     else:
-        raise DocumentError(f"{path}: {type(value).__name__} has no place in a document")
+        raise _wrong(path, f"{type(value).__name__} has no place in a document")
 
 
-def _check_text(value: str, path: str) -> None:
+def _check_text(value: str, path: _Path) -> None:
+    if value.isascii():
+        return
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise DocumentError(f"{path}: text holds a lone surrogate")
-    if unicodedata.ucd_3_2_0.normalize("NFC", value) != value:
-        raise DocumentError(f"{path}: text is not in NFC")
+        raise _wrong(path, "text holds a lone surrogate")
+    for piece in _pieces(value, path):
+        if _TABLES.normalize("NFC", piece) != piece:
+            raise _wrong(path, "text is not in NFC")
+
+
+def _pieces(value: str, path: _Path) -> list[str]:
+    """The longest parts of a text whose characters are all in the tables, each cheap to judge."""
+    known = {character: _TABLES.category(character) != "Cn" for character in set(value)}
+    # A character that is not NFC by itself may hide any number of combining ones.
+    if any(known[item] and _TABLES.normalize("NFC", item) != item for item in known):
+        raise _wrong(path, "text is not in NFC")
+    combining = {character for character in known if _TABLES.combining(character)}
+    pieces: list[str] = []
+    begin = run = 0
+    for place, character in enumerate(value):
+        run = run + 1 if character in combining else 0
+        if run > COMBINING_MAX:
+            raise _wrong(path, f"more than {COMBINING_MAX} combining characters in a row")
+        if not known[character]:
+            pieces.append(value[begin:place])
+            begin = place + 1
+    return [*pieces, value[begin:]]
+
+
+def _wrong(path: _Path, what: str) -> DocumentError:
+    return DocumentError(f"{''.join(f'/{step}' for step in path)}: {what}")
 
 
 def _ordered(value: object) -> str:
@@ -113,8 +149,8 @@ def _ordered(value: object) -> str:
         return "[" + ",".join(_ordered(item) for item in value) + "]"
     if isinstance(value, str):
         return _text(value)
-    return json.dumps(value)
+    return _PLAIN[value] if isinstance(value, bool) or value is None else str(value)
 
 
-def _text(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_PLAIN: dict[object, str] = {True: "true", False: "false", None: "null"}
+_text = json.JSONEncoder(ensure_ascii=False).encode

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from onward import limits
 from onward.errors import CorruptionError, OnwardError, RejectCode, RejectedError
-from onward.execution.context import Namespace, TransactionContext
+from onward.execution.context import Namespace, TransactionContext, of_kind
 from onward.execution.overlay import Overlay
 from onward.ledger.leaf import CODE_OK, LedgerEvent, Outcome
 from onward.ledger.transaction import Body, Transaction
@@ -92,6 +92,8 @@ def execute_body(
         return _kept(contract, context.event, transaction, recorded, state=state, overlay=overlay)
     except (Refuse, RejectedError) as refusal:
         # A code that is none would not fit into a leaf, or pass a refusal off as an acceptance.
+        if not (of_kind(refusal.code, str) and of_kind(refusal.rule, str)):
+            return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract: code or rule no text")
         if not _CODE.fullmatch(refusal.code):
             return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract: no code")
         return _dropped(Outcome.REFUSED, refusal.code, refusal.rule, str(refusal))
@@ -157,8 +159,7 @@ def _kept(
         Namespace(state, name),
         Namespace(overlay, name),
     )
-    if not all(rows.values()):
-        raise RejectedError(RejectCode.FAULT, "contract: an empty projection row")
+    _check_rows(rows)
     return BodyResult(
         code=CODE_OK if recorded is None else recorded.code,
         rule="" if recorded is None else bounded(recorded.rule, RULE_BYTES_MAX),
@@ -168,6 +169,24 @@ def _kept(
         event=event,
         rows={f"{name}/{key}": value for key, value in rows.items()},
     )
+
+
+def _check_rows(rows: dict[str, bytes]) -> None:
+    """Rows that the store can take. Raises `RejectedError` E_FAULT.
+
+    They are outside the state root, but one that does not encode would stop every node at this
+    block, and one without a bound would fill every disk.
+    """
+    written = 0
+    for key, value in rows.items():
+        size = len(key.encode())  # a key that is no text is the contract's fault, too
+        if not of_kind(value, bytes) or not 0 < len(value) <= limits.STATE_VALUE_BYTES_MAX:
+            raise RejectedError(RejectCode.FAULT, "contract: a projection row is empty or too long")
+        if not 0 < size <= limits.STATE_KEY_BYTES_MAX:
+            raise RejectedError(RejectCode.FAULT, f"contract: a projection key of {size} bytes")
+        written += size + len(value)
+    if len(rows) > limits.WRITES_PER_BODY_MAX or written > limits.WRITTEN_BYTES_PER_BODY_MAX:
+        raise RejectedError(RejectCode.FAULT, f"contract: {len(rows)} rows of {written} bytes")
 
 
 def bounded(message: str, maximum: int = MESSAGE_BYTES_MAX) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from onward import limits
 from onward.errors import RejectCode, RejectedError
 from onward.execution.overlay import Overlay, State
-from onward.ledger.leaf import LedgerEvent
+from onward.ledger.leaf import EVERYONE, LedgerEvent
 from onward.ledger.transaction import Transaction, is_party_id
 from onward.system.parties import read_party
 from onward_chaincode.contract import Json, Party
 from onward_proto.documents import DocumentError, canonical_document
 
 _KEY_END = "\U0010ffff"
-_EVERYONE = ("*",)
+
+
+def of_kind(value: object, kind: type) -> bool:
+    """Whether a contract hands over what its types promise: nothing else holds it to them."""
+    return isinstance(value, kind)
 
 
 class Namespace:
@@ -88,19 +92,18 @@ class TransactionContext(Namespace):
     def put(self, key: str, value: bytes) -> None:
         """Set `key` of the contract. Raises `RejectedError` E_LIMIT outside the bounds."""
         size = self._key_size(key)
-        if not 0 < len(value) <= limits.STATE_VALUE_BYTES_MAX:
+        if not of_kind(value, bytes) or not 0 < len(value) <= limits.STATE_VALUE_BYTES_MAX:
             raise RejectedError(
                 RejectCode.LIMIT,
                 f"value of {len(value)} bytes, expected 1 to {limits.STATE_VALUE_BYTES_MAX}",
             )
+        self._count(key, size + len(value))
         self._overlay.put(self._prefix + key, value)
-        self._count(size + len(value))
 
     def delete(self, key: str) -> None:
         """Remove `key` of the contract."""
-        size = self._key_size(key)
+        self._count(key, self._key_size(key))
         self._overlay.delete(self._prefix + key)
-        self._count(size)
 
     def emit(self, name: str, payload: Json, readers: tuple[str, ...]) -> None:
         """Announce what happened; readers `("*",)` is everyone.
@@ -119,8 +122,8 @@ class TransactionContext(Namespace):
             raise RejectedError(
                 RejectCode.LIMIT, f"event name {name!r}: 1 to {limits.EVENT_NAME_BYTES_MAX} bytes"
             )
-        listed = list(readers) == sorted(set(readers)) and all(map(is_party_id, readers))
-        if not listed and readers != _EVERYONE:
+        ordered = of_kind(readers, tuple) and list(readers) == sorted(set(readers))
+        if not (ordered and all(map(is_party_id, readers))) and readers != EVERYONE:
             raise RejectedError(RejectCode.LIMIT, "event readers are not sorted unique party ids")
         self.event = LedgerEvent(
             contract=self._transaction.body.contract, name=name, payload=data, readers=readers
@@ -140,14 +143,16 @@ class TransactionContext(Namespace):
             )
         return size
 
-    def _count(self, size_bytes: int) -> None:
-        self._written_bytes += size_bytes
-        if self._written_bytes > limits.WRITTEN_BYTES_PER_BODY_MAX:
+    def _count(self, key: str, size_bytes: int) -> None:
+        """Judge a write before it is made: a contract that swallows the error gains nothing."""
+        if self._written_bytes + size_bytes > limits.WRITTEN_BYTES_PER_BODY_MAX:
             raise RejectedError(
                 RejectCode.LIMIT,
                 f"more than {limits.WRITTEN_BYTES_PER_BODY_MAX} bytes written in a transaction",
             )
-        if len(self._overlay.writes) > limits.WRITES_PER_BODY_MAX:
+        writes = self._overlay.writes
+        if len(writes) == limits.WRITES_PER_BODY_MAX and self._prefix + key not in writes:
             raise RejectedError(
                 RejectCode.LIMIT, f"more than {limits.WRITES_PER_BODY_MAX} writes in a transaction"
             )
+        self._written_bytes += size_bytes

@@ -18,6 +18,7 @@ from onward.errors import RejectCode, RejectedError, Unavailable
 from onward.gateway.ports import ReadPort, SubmissionInbox
 from onward.gateway.waiting import Outcome, Waiting
 from onward.ledger.chain import StoredBlock, StoredTransaction
+from onward.ledger.leaf import EVERYONE, LedgerEvent
 from onward.ledger.read import (
     METHOD_BLOCK,
     METHOD_DRY_RUN,
@@ -72,8 +73,8 @@ class Gateway:
 
     def finished(self, verdicts: Sequence[Verdict]) -> None:
         """A block was executed: answer those who wait for its bodies."""
-        for verdict in verdicts:
-            self._waiting.settle(verdict.tx_hash, verdict)
+        for verdict in sorted(verdicts, key=_is_void):
+            self._waiting.settle(verdict.tx_hash, _told(verdict))
 
     def refused(self, answer: Answer) -> None:
         """The replica did not take a submission in."""
@@ -110,15 +111,18 @@ class Gateway:
         hashes = tuple(item.tx_hash for item in transactions)
         known = self._known(hashes)
         if known:
-            return Submission(tx_hashes=hashes, verdicts=known)
-        self._take_in(envelope, transactions)
+            return Submission(tx_hashes=hashes, verdicts=self._shown(transactions, known))
+        admitted = self._take_in(envelope, transactions)
         if wait_ms == 0:
             return Submission(tx_hashes=hashes, verdicts=())
         wait_ms = min(wait_ms, limits.GATEWAY_WAIT_MS_MAX)
         outcomes = await self._waiting.outcomes(hashes, wait_ms)
         if outcomes is None:
             raise Unavailable(f"no verdict within {wait_ms} ms; the same bytes may be sent again")
-        return Submission(tx_hashes=hashes, verdicts=_verdicts(outcomes))
+        verdicts = _verdicts(outcomes)
+        if not admitted:
+            verdicts = self._shown(transactions, verdicts)
+        return Submission(tx_hashes=hashes, verdicts=verdicts)
 
     def _known(self, hashes: Sequence[Digest]) -> tuple[Verdict, ...]:
         """The verdicts that an envelope's bodies already have: all of them or none."""
@@ -133,11 +137,27 @@ class Gateway:
             )
         return tuple(verdict_of(item) for item in known)
 
-    def _take_in(self, envelope: bytes, transactions: Sequence[Transaction]) -> None:
+    def _shown(
+        self, transactions: Sequence[Transaction], verdicts: Sequence[Verdict]
+    ) -> tuple[Verdict, ...]:
+        """The verdicts, with events only for their actors: anybody can sign bytes that she holds.
+
+        For transactions that this call did not take in, so that nobody has asked whose keys these
+        are. Who has changed her key since then reads her event with a signed read.
+        """
+        return tuple(
+            verdict
+            if any(self._reads.holds_key(item.body.actor, PublicKey(key)) for key in item.signers)
+            else replace(verdict, event=None)
+            for item, verdict in zip(transactions, verdicts, strict=True)
+        )
+
+    def _take_in(self, envelope: bytes, transactions: Sequence[Transaction]) -> bool:
+        """Hand an envelope to the replica; answers False where it is in flight already."""
         hashes = tuple(item.tx_hash for item in transactions)
         fresh = tuple(tx_hash for tx_hash in hashes if tx_hash not in self._waiting)
         if not fresh:
-            return
+            return False
         if len(set(hashes)) != len(hashes):
             raise RejectedError(RejectCode.DUPLICATE, "the envelope holds one body twice")
         if len(fresh) != len(hashes):
@@ -152,6 +172,7 @@ class Gateway:
         if not self._inbox.offer(Submitted(envelope=envelope, tx_hashes=hashes)):
             self._waiting.drop(fresh)
             raise _busy("the node has no room for more submissions now")
+        return True
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -170,7 +191,7 @@ class Gateway:
         now_ms = self._settings.now_ms()
         try:
             _check_validity(decoded, now_ms)
-            return self._reads.dry_run(decoded, body, now_ms)
+            verdict = self._reads.dry_run(decoded, body, now_ms)
         except RejectedError as error:
             # The door's own refusal is an answer here, not a failure to answer.
             return Verdict(
@@ -183,6 +204,8 @@ class Gateway:
                 log_index=0,
                 event=None,
             )
+        # Whoever asks names the parties herself: an event would tell her of people and papers.
+        return verdict if _may_see(verdict.event, reader) else replace(verdict, event=None)
 
     def query(self, read: bytes, contract: str, name: str, arguments: bytes) -> tuple[bytes, int]:
         """A contract's answer to a party."""
@@ -200,9 +223,7 @@ class Gateway:
         stored = self._reads.transaction(tx_hash)
         if stored is None:
             raise RejectedError(RejectCode.NOT_FOUND, f"no verdict on {tx_hash.hex()}")
-        if stored.event is not None and reader.party not in stored.event.readers:
-            return replace(stored, event=None)
-        return stored
+        return stored if _may_see(stored.event, reader) else replace(stored, event=None)
 
     def block(self, read: bytes, height: int) -> StoredBlock:
         """An executed block, for any registered party."""
@@ -261,6 +282,25 @@ class Gateway:
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("the node is stopping")
+
+
+def _is_void(verdict: Verdict) -> bool:
+    return verdict.outcome == 0
+
+
+def _told(verdict: Verdict) -> Outcome:
+    """What a verdict means for those who wait for its body.
+
+    Void for a key speaks of an envelope, not of a body: anybody can put a body that she has seen
+    under a key of her own, and a validator can have that ordered before the true envelope.
+    """
+    if _is_void(verdict) and verdict.code == RejectCode.PARTY:
+        return Unavailable("an envelope with this body was void; the same bytes may be sent again")
+    return verdict
+
+
+def _may_see(event: LedgerEvent | None, reader: Reader) -> bool:
+    return event is None or reader.party in event.readers or event.readers == EVERYONE
 
 
 def _check_validity(body: Body, now_ms: int) -> None:

@@ -18,6 +18,9 @@ from onward.types import NIL, Digest
 from onward_proto.canonical import encode, nested, raw, text, uint
 
 CODE_OK = "OK"
+EVERYONE = ("*",)
+"""The readers of an event that is nobody's secret."""
+
 _U53 = 2**53 - 1
 
 

@@ -23,6 +23,7 @@ from onward.ledger.chain import (
     read_checkpoint,
     read_transaction,
 )
+from onward.ledger.leaf import EVERYONE
 from onward.ledger.log import inclusion_path
 from onward.ledger.note import parse_note
 from onward.ledger.read import Reader
@@ -119,7 +120,8 @@ class NodeReads:
         envelope = decode_envelope(batch.envelopes[stored.envelope_index])
         body = decode_body(envelope.bodies[stored.body_index])
         listed = stored.event.readers if stored.event else ()
-        if reader.party not in (body.actor, *body.cosigners, *listed):
+        allowed = (body.actor, *body.cosigners, *listed)
+        if listed != EVERYONE and reader.party not in allowed:
             raise RejectedError(
                 RejectCode.READER, f"{reader.party} has no part in {tx_hash.hex()[:16]}"
             )

@@ -104,8 +104,10 @@ class Story:
             for name, entry in scenario.parties.items()
             if entry.registered and name not in BUILT_IN_PARTIES
         ]
-        persons = [entry for entry in newcomers if entry.kind == PartyKind.PERSON]
-        others = [entry for entry in newcomers if entry.kind != PartyKind.PERSON]
+        persons = [
+            entry for entry in newcomers if entry.kind == PartyKind.PERSON and not entry.groups
+        ]
+        others = [entry for entry in newcomers if entry not in persons]
         for actor, entries in (("admin", others), ("enroller", persons)):
             if entries:
                 draft_of_all = self._system_draft(

@@ -1,6 +1,6 @@
 """The system's transactions, in the same shape as a contract's.
 
-    party.register     administrator: any kind; enroller: persons under their pseudonyms
+    party.register     administrator: any kind; enroller: pseudonyms, in no group
     party.rotate_key   the party itself; the new key signs too
     party.deactivate   an administrator, or the party itself
     party.set_groups   an administrator
@@ -178,6 +178,9 @@ def _check_registration(item: Registration, *, enroller: bool) -> None:
     person = item.kind == PartyKind.PERSON
     if enroller and not person:
         raise Refuse(RejectCode.SIGNER, "an enroller registers persons only")
+    if enroller and item.groups:
+        # Groups decide who may receive onward shares: only administrators admit to them.
+        raise Refuse(RejectCode.SIGNER, f"an enroller puts nobody into {', '.join(item.groups)}")
     if person and item.party != pseudonym_of(item.public_key):
         raise Refuse(
             RejectCode.PARTY, f"{item.party} is not the pseudonym {pseudonym_of(item.public_key)}"

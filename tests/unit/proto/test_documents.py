@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onward_proto.documents import (
+    COMBINING_MAX,
     DEPTH_MAX,
     INTEGER_MAX,
     DocumentError,
@@ -77,3 +78,38 @@ def test_depth_is_allowed_up_to_the_limit() -> None:
     assert parse_document(deepest)
     with pytest.raises(DocumentError, match="nested deeper"):
         parse_document(b'{"a":' + deepest + b"}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b\u1dc0\u0323",  # U+1DC0 combines since 4.1: newer tables put it behind U+0323
+        "\U00011131\U00011127",  # compose to U+1112E since 6.1
+        "b\u0301\U00010efd\u0323",  # U+10EFD combines since 15.0: Python 3.12 knows it, 3.11 not
+    ],
+)
+def test_a_character_unknown_to_the_tables_neither_combines_nor_composes(text: str) -> None:
+    """Replicas under two versions of Python would disagree on what terms are, and fork."""
+    document = {"a": text}
+    assert parse_document(canonical_document(document)) == document
+
+
+@pytest.mark.parametrize(
+    "text", ["x\U0001f600e\u0301", "e\u0301\u1dc0", "a\u0301\u0323", "\u0f73", "\u0344"]
+)
+def test_characters_of_the_tables_are_in_order_and_composed_beside_any_others(text: str) -> None:
+    with pytest.raises(DocumentError, match="NFC"):
+        canonical_document({"a": text})
+
+
+def test_combining_characters_in_a_row_are_bounded() -> None:
+    """64 KiB of them once took two and a half seconds: more than a view lasts."""
+    assert canonical_document({"a": "q" + "\u0323" * COMBINING_MAX})
+    for text in ("\u0323" * (COMBINING_MAX + 1), "\u0f73" * 20_000, "\u0301\u0323" * 16_000):
+        with pytest.raises(DocumentError, match=r"in a row|NFC"):
+            canonical_document({"a": "q" + text})
+
+
+def test_an_error_says_under_which_key_it_found_what() -> None:
+    with pytest.raises(DocumentError, match=r"^/a/1/b: 9007199254740992 is not within"):
+        canonical_document({"a": [0, {"b": INTEGER_MAX + 1}]})

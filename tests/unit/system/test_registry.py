@@ -100,6 +100,7 @@ def test_enroller_registers_persons_under_their_pseudonyms() -> None:
         ("registry", (entry("gamma"),), "E_SIGNER"),
         ("enroller", (entry("gamma"),), "E_SIGNER"),
         ("enroller", (person("a"), entry("gamma")), "E_SIGNER"),
+        ("enroller", (person("a", groups=("partners",)),), "E_SIGNER"),
         ("admin", (), "E_FORMAT"),
         ("admin", (entry("gamma", "KING"),), "E_FORMAT"),
         ("admin", (entry("Gamma"),), "E_FORMAT"),
@@ -115,7 +116,7 @@ def test_enroller_registers_persons_under_their_pseudonyms() -> None:
         ("enroller", (person("a", party=pseudonym_of(key("b").public_key)),), "E_PARTY"),
         ("admin", (entry("p-" + "0" * 32),), "E_PARTY"),
     ],
-    ids=range(17),
+    ids=range(18),
 )  # fmt: skip
 def test_wrong_registrations_are_refused_whole(
     actor: str, entries: tuple[Registration, ...], code: str
