@@ -151,6 +151,11 @@ class Core:
         """A block that is not yet forgotten, to answer a peer's fetch."""
         return self._tree.get(digest)
 
+    @property
+    def open_cuts(self) -> tuple[Cut, ...]:
+        """The cuts of the blocks above the last delivered one that may yet be delivered."""
+        return tuple(block.cut for _, block in self._tree.above())
+
     def is_certified(self, digest: bytes) -> bool:
         """Whether a quorum has notarized or finalized this block, above the last delivered one."""
         block = self._tree.get(digest)
@@ -561,7 +566,10 @@ class Core:
     def _answer_laggard(self, peer: ValidatorIndex, packet: Packet) -> None:
         """A peer that asks and is behind is told what it lacks."""
         view, lags = packet.status, packet.status < self._view or packet.height < self.root.height
-        if view > 0 and lags and self._answered.is_due(peer, view, self._view, self._now_ms):
+        # What a peer says of its view may be anything: it counts as one of those open here, so
+        # that it cannot make each of its packets a new question.
+        place = min(max(view, self._known.final.view), self._view)
+        if view > 0 and lags and self._answered.is_due(peer, place, self._view, self._now_ms):
             status = self._status(asks=False, from_view=view)
             self._out.add(SendTo(peer=peer, packet=status))
 

@@ -44,7 +44,11 @@ class Knowledge:
         Only the last block of a delivery has a finalization of its own.
         """
         final = self.final
-        is_same = (certificate.view, certificate.digest) == (final.view, final.digest)
+        is_same = (certificate.kind, certificate.view, certificate.digest) == (
+            VoteKind.FINALIZE,
+            final.view,
+            final.digest,
+        )
         return is_same and final.view > 0 and not final.signatures
 
     def rival_of(self, certificate: Certificate) -> Certificate | None:

@@ -11,9 +11,9 @@ Invariants
     L1 `tips` is, per lane, the end of a chain of checked batches from the delivered cut.
     L2 our own lane has one batch per place: the tip comes from durable batches before anything is
     sealed.
-    L3 of a fork in a lane one head per place is kept, and others only when a block that is
-    justified or
-       certified names them (`want`): what an equivocator can make us hold is bounded.
+    L3 of a fork in a lane one head per place is kept, and others only while a block that is
+       justified or certified names them (`want`, `forget_rivals`): what an equivocator can make us
+       hold is bounded.
     L4 a cut made here is valid for whoever holds its batches (`lacks`).
 """
 
@@ -121,7 +121,7 @@ class Lanes:
         return tuple(reversed(batches))
 
     def missing(self) -> tuple[Digest, ...]:
-        """Heads to fetch: named by blocks, or below something that is held. Oldest wish first."""
+        """Heads to fetch: named by blocks, and then those below something that is held."""
         heads = dict.fromkeys(head for head in self._wanted if head not in self._links)
         for link in self._links.values():
             floor = self._cut[link.batch.author].seq
@@ -177,13 +177,18 @@ class Lanes:
         head = batch_head(self._config.chain_id, batch)
         if head in self._links or batch.seq <= self._cut[author].seq:
             return ()
-        is_asked = self._is_asked(batch, head)
+        if size_of(batch) > limits.BATCH_BYTES_MAX:
+            # No honest validator seals, keeps or passes on such a one.
+            return (Misbehaved(peer=peer, reason=f"batch {batch.seq} of {size_of(batch)} bytes"),)
+        is_asked = head in self._wanted
         ahead = batch.seq - self._cut[author].seq
         rival = self._place.get((author, batch.seq))
         is_rival = rival is not None and rival != head
         if ahead > (_ASKED_AHEAD_MAX if is_asked else _UNASKED_AHEAD_MAX):
             return ()
-        if not is_asked and ((is_rival and author in self._forked) or author == self._config.me):
+        if not is_asked and (
+            author == self._config.me or not self._is_welcome(batch, is_rival=is_rival)
+        ):
             return ()
         key, message = validators.public_key(author), batch_signed_bytes(head)
         if not self._config.verify(key, message, batch.signature):
@@ -193,12 +198,9 @@ class Lanes:
             self._forked.add(author)
             effects.append(LaneForked(first=self._links[rival].batch, second=batch))
         if is_asked or not is_rival:
-            link = self._keep(batch, head)
+            self._keep(batch, head)
             self._wanted.pop(head, None)
-            if link.size_bytes > limits.BATCH_BYTES_MAX:
-                link.state = LinkState.BAD
-            else:
-                effects.append(CheckBatch(head=head, batch=batch))
+            effects.append(CheckBatch(head=head, batch=batch))
         return tuple(effects)
 
     def on_checked(self, head: bytes, bodies: int | None) -> tuple[LaneEffect, ...]:
@@ -227,16 +229,18 @@ class Lanes:
         return ()
 
     def want(self, heads: tuple[Digest, ...]) -> None:
-        """A justified or certified block needs these batches (the answer of `lacks`)."""
-        for head in heads:
+        """Justified or certified blocks need exactly these batches now, the most needed first.
+
+        The answers of `lacks`. Earlier wishes are void: a leader can name what does not exist, and
+        were that wished for ever, nothing else would be fetched.
+        """
+        self._wanted = {}
+        for head in heads[: limits.LANE_WANTED_HEADS_MAX]:
             link = self._links.get(head)
             if link is not None:
                 link.is_named = True
             else:
-                self._wanted.pop(head, None)
                 self._wanted[head] = None
-        while len(self._wanted) > limits.LANE_WANTED_HEADS_MAX:
-            del self._wanted[next(iter(self._wanted))]
 
     # -- cuts --------------------------------------------------------------------------------------
 
@@ -338,6 +342,24 @@ class Lanes:
                 self._tips[author] = point
             self._extend(author)
 
+    def forget_rivals(self, cuts: tuple[Cut, ...]) -> None:
+        """Drop the other branches of forks, unless one of these cuts or a tip is on them.
+
+        `cuts`: of every block that may yet be delivered. A block that was voted on is among them.
+        """
+        if len(self._links) == len(self._place):
+            return
+        kept: set[bytes] = set()
+        for cut in (*cuts, self._tips):
+            for point, floor in zip(cut, self._cut, strict=False):  # cuts may be anything
+                at = point
+                while at.seq > floor.seq and at.head in self._links and at.head not in kept:
+                    kept.add(at.head)
+                    at = self._links[at.head].previous
+        for link in list(self._links.values()):
+            if link.head not in kept and self._place.get(link.place) != link.head:
+                self._drop(link)
+
     # -- the chains --------------------------------------------------------------------------------
 
     def _keep(self, batch: Batch, head: bytes) -> Link:
@@ -375,12 +397,16 @@ class Lanes:
             self._tips[author] = link.point
             head = self._next.get((author, head))
 
-    def _is_asked(self, batch: Batch, head: bytes) -> bool:
-        """Whether a block names this batch, or a held one is its successor."""
-        if head in self._wanted:
+    def _is_welcome(self, batch: Batch, *, is_rival: bool) -> bool:
+        """Whether to take in a batch that nobody asked for.
+
+        Who forked a lane may only extend its tip: a place ahead is checked at our expense, and each
+        fork that is dropped would free all of them again.
+        """
+        if batch.author not in self._forked:
             return True
-        successor = self._next.get((batch.author, head))
-        return successor is not None and self._links[successor].batch.seq == batch.seq + 1
+        before = LanePoint(seq=batch.seq - 1, head=batch.previous)
+        return not is_rival and before == self._tips[batch.author]
 
     def _candidates(self, author: int, parent: Cut, executed: Cut) -> list[Link]:
         """The batches of a lane that a proposal may add, in order."""

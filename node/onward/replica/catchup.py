@@ -1,21 +1,33 @@
 """Catching up from far: the delivered chain, page by page, from one peer at a time.
 
 A page proves itself: its blocks are linked by digest to a finalization with q signatures, and its
-batches by head to the blocks' cuts. So a lying peer can waste a request and nothing else.
+batches by head to the blocks' cuts. So a lying peer can waste a request and nothing else. Nor can
+a slow one hold us back: the next page comes from the next peer, whatever the last one was like.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from onward import limits
 from onward.consensus.certificates import VoteVerifier
 from onward.consensus.messages import Certificate, ChainEntry, ChainPage, VoteKind
 from onward.errors import PeerFault
 from onward.execution.block import OrderedBlock
-from onward.ledger.block import Batch, Block, Cut, batch_head, block_digest
-from onward.types import ValidatorIndex
+from onward.ledger.block import (
+    Batch,
+    Block,
+    Cut,
+    batch_head,
+    batch_signed_bytes,
+    block_digest,
+)
+from onward.types import ValidatorIndex, ValidatorSet
 from onward_proto.canonical import encode
+
+if TYPE_CHECKING:
+    from onward.crypto.signing import Verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +41,32 @@ class VerifiedPage:
 class CatchUp:
     """Whom to ask for the next page, and whether what came is the chain."""
 
-    __slots__ = ("_asked_at_ms", "_chain_id", "_me", "_peer", "_size", "_verifier", "target")
+    __slots__ = (
+        "_asked_at_ms",
+        "_chain_id",
+        "_me",
+        "_peer",
+        "_size",
+        "_useless",
+        "_validators",
+        "_verifier",
+        "_verify",
+        "target",
+    )
 
     def __init__(
-        self, chain_id: bytes, me: ValidatorIndex, size: int, verifier: VoteVerifier
+        self, chain_id: bytes, me: ValidatorIndex, validators: ValidatorSet, verify: Verify
     ) -> None:
-        """`size`: how many validators there are."""
+        """Nothing is asked until `aim` says how far the others are."""
         self._chain_id = chain_id
         self._me = me
-        self._size = size
-        self._verifier = verifier
-        self._peer = (me + 1) % size
+        self._size = validators.size
+        self._validators = validators
+        self._verify = verify
+        self._verifier = VoteVerifier(chain_id, validators, verify)
+        self._peer = (me + 1) % self._size
         self._asked_at_ms: int | None = None
+        self._useless = 0  # answers in a row that brought nothing
         self.target = 0
 
     def aim(self, height: int) -> None:
@@ -69,47 +95,52 @@ class CatchUp:
 
         Raises `PeerFault` for a page that no honest peer sends.
         """
+        target = self.target
         if peer == self._peer and self._asked_at_ms is not None:
-            # Whatever it says, the next question goes to another one unless this page helps.
             self._asked_at_ms = None
             self._turn()
-        if not page.entries:
-            # This one has no more; the hint that set the target may have been a lie.
-            self.target = min(self.target, max(page.tip, root.height))
+            self._useless += 1
+            if self._useless >= self._size - 1:
+                # Nobody has more: the hint that set the target was a lie, or comes again.
+                self.target, self._useless = root.height, 0
+        entries = _entries_behind(root, page)
+        if not entries:
             return None
-        if page.entries[0].block.height != root.height + 1:
-            return None  # the answer to an earlier question
         if page.final is None:
             raise PeerFault(f"page from height {root.height + 1} without a finalization")
-        blocks = [*(entry.block for entry in page.entries), *page.links]
+        blocks = [*(entry.block for entry in entries), *page.links]
         digests = _linked(root, blocks)
         self._check_final(page.final, blocks[-1], digests[-1])
-        verified = self._verified(page, page.final, root, digests)
-        self._peer = peer
-        self.target = max(self.target, page.tip)
+        tail_final = unsigned_final(entries[-1].block, digests[len(entries) - 1])
+        final = tail_final if page.links else page.final
+        verified = self._verified(entries, final, root, digests)
+        self._useless = 0
+        self.target = max(target, page.tip)
         return verified
 
     def _verified(
-        self, page: ChainPage, final: Certificate, root: Block, digests: list[bytes]
+        self,
+        entries: tuple[ChainEntry, ...],
+        final: Certificate,
+        root: Block,
+        digests: list[bytes],
     ) -> VerifiedPage:
+        """`final` is the last entry's, unsigned where the page's links prove it."""
         ordered = []
         cut = root.cut
-        last = len(page.entries) - 1
-        for index, entry in enumerate(page.entries):
-            own = index == last and not page.links
+        last = len(entries) - 1
+        for index, entry in enumerate(entries):
+            own = index == last and final.signatures
             ordered.append(
                 OrderedBlock(
                     block=entry.block,
                     digest=digests[index],
                     final=encode(final) if own else b"",
                     batches=entry.batches,
-                    heads=_checked_heads(self._chain_id, cut, entry),
+                    heads=self._checked_heads(cut, entry),
                 )
             )
             cut = entry.block.cut
-        tail = page.entries[-1].block
-        if page.links:
-            final = unsigned_final(tail, digests[last])
         return VerifiedPage(ordered=tuple(ordered), final=final)
 
     def _check_final(self, final: Certificate, block: Block, digest: bytes) -> None:
@@ -120,6 +151,33 @@ class CatchUp:
         if fault is not None:
             raise PeerFault(f"finalization of block {block.height}: {fault}")
 
+    def _checked_heads(self, cut: Cut, entry: ChainEntry) -> tuple[bytes, ...]:
+        """The heads of an entry's batches, which must lead from `cut` to the block's cut.
+
+        A head does not cover the author's signature, which is kept and passed on: it is checked.
+        """
+        lanes: dict[int, list[Batch]] = {}
+        for batch in entry.batches:
+            lanes.setdefault(batch.author, []).append(batch)
+        height = entry.block.height
+        heads: list[bytes] = []
+        for author, (before, after) in enumerate(zip(cut, entry.block.cut, strict=True)):
+            seq, head, key = before.seq, before.head, self._validators.public_key(author)
+            for batch in lanes.pop(author, []):
+                if batch.seq != seq + 1 or batch.previous != head:
+                    raise PeerFault(
+                        f"batch {batch.seq} of lane {author} does not follow batch {seq}"
+                    )
+                seq, head = batch.seq, batch_head(self._chain_id, batch)
+                if not self._verify(key, batch_signed_bytes(head), batch.signature):
+                    raise PeerFault(f"batch {seq} of block {height} is not of lane {author}")
+                heads.append(head)
+            if (seq, head) != (after.seq, after.head):
+                raise PeerFault(f"block {height}: lane {author} misses its cut at {seq}")
+        if lanes or list(entry.batches) != sorted(entry.batches, key=lambda item: item.author):
+            raise PeerFault(f"block {height}: batches are not in delivery order")
+        return tuple(heads)
+
     def _turn(self) -> None:
         self._peer = (self._peer + 1) % self._size
         if self._peer == self._me:
@@ -129,6 +187,18 @@ class CatchUp:
 def unsigned_final(block: Block, digest: bytes) -> Certificate:
     """The finalization of a block known to be final through a descendant; it never travels."""
     return Certificate(kind=VoteKind.FINALIZE, view=block.view, digest=digest, signatures=())
+
+
+def _entries_behind(root: Block, page: ChainPage) -> tuple[ChainEntry, ...]:
+    """A page's entries above `root`; none when it begins later.
+
+    The chain may have grown since the page was asked for, and a page that came unasked must not
+    make the answer worthless.
+    """
+    if not page.entries:
+        return ()
+    known = root.height + 1 - page.entries[0].block.height
+    return page.entries[known:] if known >= 0 else ()
 
 
 def _linked(root: Block, blocks: list[Block]) -> list[bytes]:
@@ -142,23 +212,3 @@ def _linked(root: Block, blocks: list[Block]) -> list[bytes]:
         parent, parent_digest = block, block_digest(block)
         digests.append(parent_digest)
     return digests
-
-
-def _checked_heads(chain_id: bytes, cut: Cut, entry: ChainEntry) -> tuple[bytes, ...]:
-    """The heads of an entry's batches, which must lead from `cut` to the block's cut."""
-    lanes: dict[int, list[Batch]] = {}
-    for batch in entry.batches:
-        lanes.setdefault(batch.author, []).append(batch)
-    heads: list[bytes] = []
-    for author, (before, after) in enumerate(zip(cut, entry.block.cut, strict=True)):
-        seq, head = before.seq, before.head
-        for batch in lanes.pop(author, []):
-            if batch.seq != seq + 1 or batch.previous != head:
-                raise PeerFault(f"batch {batch.seq} of lane {author} does not follow batch {seq}")
-            seq, head = batch.seq, batch_head(chain_id, batch)
-            heads.append(head)
-        if (seq, head) != (after.seq, after.head):
-            raise PeerFault(f"block {entry.block.height}: lane {author} misses its cut at {seq}")
-    if lanes or list(entry.batches) != sorted(entry.batches, key=lambda item: item.author):
-        raise PeerFault(f"block {entry.block.height}: batches are not in delivery order")
-    return tuple(heads)

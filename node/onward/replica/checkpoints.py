@@ -28,7 +28,17 @@ from onward_proto.canonical import encode
 class Checkpoints:
     """The notes of recent heights, and who has signed them."""
 
-    __slots__ = ("_early", "_genesis", "_notes", "_signatures", "_signer", "_verify", "best", "me")
+    __slots__ = (
+        "_early",
+        "_genesis",
+        "_judged",
+        "_notes",
+        "_signatures",
+        "_signer",
+        "_verify",
+        "best",
+        "me",
+    )
 
     def __init__(
         self, genesis: Genesis, me: ValidatorIndex, signer: Signer, verify: Verify, best: Executed
@@ -41,6 +51,7 @@ class Checkpoints:
         self.best = best
         self._notes: dict[int, tuple[Executed, bytes]] = {}
         self._signatures: dict[int, dict[int, bytes]] = {}
+        self._judged: dict[int, set[int]] = {}  # height -> peers whose signature was looked at
         # Signatures of peers that are ahead: by peer, then height, until we have executed it too.
         self._early: dict[int, dict[int, bytes]] = {}
 
@@ -52,6 +63,7 @@ class Checkpoints:
         self._notes[result.height] = (result, note)
         own = self._signer.sign(note)
         self._signatures[result.height] = {self.me: own}
+        self._judged[result.height] = {self.me}
         for signer, early in self._early.items():
             signature = early.pop(result.height, None)
             if signature is not None:
@@ -62,8 +74,8 @@ class Checkpoints:
     def learn(self, peer: ValidatorIndex, item: CheckpointSignature) -> tuple[WriteBatch, ...]:
         """Take a peer's signature. Answers the store writes of what it certifies."""
         if item.height in self._notes:
-            if peer in self._signatures[item.height]:
-                return ()
+            if peer in self._judged[item.height]:
+                return ()  # one try each: a wrong one proves nothing, but checking it costs
             self._count(peer, item.height, item.signature)
             return self._certify(item.height)
         newest = max(self._notes, default=0)
@@ -80,6 +92,7 @@ class Checkpoints:
         )
 
     def _count(self, signer: int, height: int, signature: bytes) -> None:
+        self._judged[height].add(signer)
         key = self._genesis.validators.public_key(signer)
         # An invalid one may be an honest validator's over another result: that divergence shows
         # itself where it can be proved, in the `executed` field of a certified block.
@@ -106,6 +119,7 @@ class Checkpoints:
         for old in [item for item in self._notes if item <= height]:
             del self._notes[old]
             del self._signatures[old]
+            del self._judged[old]
         newest = max(self._notes, default=0)
         for early in self._early.values():
             for old in [item for item in early if item <= newest]:

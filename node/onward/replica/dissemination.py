@@ -116,7 +116,7 @@ class Dissemination:
 
     def answer(self, peer: ValidatorIndex, fetch: Fetch) -> None:
         """Send the asked batches that are held here and not yet delivered."""
-        for head in fetch.batches:
+        for head in dict.fromkeys(fetch.batches):
             batch = self.lanes.held(head)
             if batch is not None:
                 self._out().send(peer, batch)
@@ -148,9 +148,17 @@ class Dissemination:
         self.lanes.jump_to(ordered.block.cut)
         return ordered.batches
 
-    def settled(self, result: ExecutedBlock) -> None:
-        """These bodies have their verdict."""
-        self.mempool.forget(done.transaction.tx_hash for done in result.bodies)
+    def settled(self, ordered: OrderedBlock, result: ExecutedBlock) -> None:
+        """These bodies have their verdict.
+
+        One that is void in another's lane has not: whoever seals a body under a wrong key must not
+        make us drop the right one.
+        """
+        self.mempool.forget(
+            done.transaction.tx_hash
+            for done in result.bodies
+            if done.result.outcome is not None or ordered.batches[done.batch].author == self._me
+        )
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -159,18 +167,17 @@ class Dissemination:
         out = self._out()
         self.lanes.want(lacking)
         self._fetching.want_batches(self.lanes.missing(), now_ms)
-        request = self._fetching.due(now_ms)
-        if request is not None:
-            out.send(*request)
-            out.happened("fetch", peer=request[0], count=len(request[1].batches))
+        for peer, request in self._fetching.due(now_ms):
+            out.send(peer, request)
+            out.happened("fetch", peer=peer, count=len(request.batches))
         if self._ack_at_ms is not None and (out.telling or now_ms >= self._ack_at_ms):
             out.tell_tips = True
             self._ack_at_ms = None
         if now_ms >= self._resend_at_ms:
             self._resend_at_ms = now_ms + limits.LANE_RESEND_MS
-            for peer, seq in self._claims.items():
-                if self._resend_from.get(peer) == seq:
-                    self._resend(ValidatorIndex(peer))
+            for claimant, seq in self._claims.items():
+                if self._resend_from.get(claimant) == seq:
+                    self._resend(ValidatorIndex(claimant))
             self._resend_from = dict(self._claims)
 
     def next_at_ms(self) -> int | None:

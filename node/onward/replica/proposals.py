@@ -129,11 +129,21 @@ class Proposals:
             digest: item for digest, item in self._open.items() if item.block.height > height
         }
 
-    def replies(self, now_ms: int) -> tuple[tuple[Reply, ...], tuple[Digest, ...]]:
-        """The questions that can be answered now, and the heads that the others wait for."""
+    def replies(self, view: int, now_ms: int) -> tuple[tuple[Reply, ...], tuple[Digest, ...]]:
+        """The questions that can be answered now, and the heads that the others wait for.
+
+        A mere proposal of another view than `view` is of no interest any more; should a quorum have
+        accepted it, the core asks again. The heads that accepted blocks name come first: f + 1
+        honest validators hold them, while a proposal may name what nobody holds.
+        """
+        self._open = {
+            digest: item
+            for digest, item in self._open.items()
+            if item.block.view == view or not item.first_sight
+        }
         answered: list[Reply] = []
         lacking: dict[Digest, None] = {}
-        for digest, question in list(self._open.items()):
+        for digest, question in sorted(self._open.items(), key=lambda item: item[1].first_sight):
             reply = self._reply(question, now_ms, lacking)
             if reply is not None:
                 answered.append(reply)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from onward import limits
-from onward.consensus.certificates import VoteVerifier
 from onward.consensus.core import Core, CoreConfig
 from onward.consensus.effects import (
     BlockVerdict,
@@ -34,7 +33,7 @@ from onward.consensus.effects import (
     SendTo,
     Validate,
 )
-from onward.consensus.journal import JournalRecord
+from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import (
     EMPTY_PACKET,
     Certificate,
@@ -130,13 +129,12 @@ class Replica:
             executor=self._executor,
             checkpoints=self._checkpoints,
         )
-        verifier = VoteVerifier(genesis.chain_id, genesis.validators, config.verify)
-        size = genesis.validators.size
-        self._catch_up = CatchUp(genesis.chain_id, config.me, size, verifier)
+        self._catch_up = CatchUp(genesis.chain_id, config.me, genesis.validators, config.verify)
         self._checkpoints_at_ms = 0
         self._journal_bytes = 0
         self._rotate_at_bytes = config.journal_segment_bytes_max
         self._is_pending = False
+        self._forks_forgotten_at = root.block.height
         self._lacking: tuple[Digest, ...] = ()
         self._sign_result(root)
 
@@ -182,6 +180,7 @@ class Replica:
         self._lanes.seal_due(self._now_ms)
         self._tell_pending()
         self._answer_core()
+        self._forget_forks()
         self._execute()
         self._rotate_journal()
         self._repeat_checkpoints()
@@ -215,6 +214,13 @@ class Replica:
                 assert_never(event)
 
     def _boot(self, event: Boot) -> None:
+        for record in event.journal:
+            # A segment begins only once its floor is durable in the database.
+            if isinstance(record, Floor) and record.root.height > self._executor.height:
+                raise CorruptionError(
+                    f"the journal begins at block {record.root.height}, the database ends at "
+                    f"{self._executor.height}: it has lost what was synced"
+                )
         self._lanes.restore(event.batches)
         self._journal_bytes = sum(len(encode(record)) for record in event.journal)
         self._perform(self._core.start(event.journal, self._now_ms))
@@ -254,7 +260,8 @@ class Replica:
             self._lanes.got_block(block)
 
     def _answer_fetch(self, peer: ValidatorIndex, fetch: Fetch) -> None:
-        blocks = tuple(block for block in map(self._core.block, fetch.blocks) if block is not None)
+        asked = dict.fromkeys(fetch.blocks)
+        blocks = tuple(block for block in map(self._core.block, asked) if block is not None)
         for start in range(0, len(blocks), limits.PACKET_BLOCKS_MAX):
             packet = Packet(
                 status=0,
@@ -346,7 +353,7 @@ class Replica:
     def _answer_core(self) -> None:
         """Verdicts and proposals that are due; each may make the core ask again."""
         while True:
-            replies, lacking = self._proposals.replies(self._now_ms)
+            replies, lacking = self._proposals.replies(self._core.view, self._now_ms)
             for reply in replies:
                 if reply.verdict is not BlockVerdict.VALID:
                     self._out.happened("not_voted", verdict=reply.verdict, reason=reply.reason)
@@ -397,6 +404,8 @@ class Replica:
         self._proposals.forget(ordered.block.height)
 
     def _receive_page(self, peer: ValidatorIndex, page: ChainPage) -> None:
+        if self._executor.backlog >= limits.EXECUTION_QUEUE_BLOCKS_MAX:
+            return  # not asked for: pages come as fast as the peer likes, execution does not
         verified = self._catch_up.open(peer, page, self._core.root)
         if verified is None:
             return
@@ -407,6 +416,12 @@ class Replica:
         self._out.happened("caught_up", height=tail.height, blocks=len(verified.ordered))
         self._perform(self._core.jump_to(tail, verified.final, self._now_ms))
 
+    def _forget_forks(self) -> None:
+        """At the end of all deliveries of a step: until then their batches are needed."""
+        if self._core.root.height != self._forks_forgotten_at:
+            self._forks_forgotten_at = self._core.root.height
+            self._lanes.lanes.forget_rivals(self._core.open_cuts)
+
     def _execute(self) -> None:
         """One slice a step: the driver writes a block's result before the next one begins."""
         done = self._executor.run()
@@ -415,7 +430,7 @@ class Replica:
         ordered, result = done
         self._compare(ordered.block)
         self._out.commit = _commit(ordered, result)
-        self._lanes.settled(result)
+        self._lanes.settled(ordered, result)
         for body in result.bodies:
             if body.result.outcome is None:
                 lane = ordered.batches[body.batch].author

@@ -30,6 +30,7 @@ from onward.consensus.effects import (
 )
 from onward.consensus.evidence import are_conflicting
 from onward.consensus.journal import Floor
+from onward.consensus.knowledge import Knowledge
 from onward.consensus.messages import (
     EMPTY_PACKET,
     Certificate,
@@ -393,3 +394,14 @@ def test_delivered_blocks_come_with_their_tickets() -> None:
     for effect in delivered:
         for block, ticket in zip(effect.blocks, effect.tickets, strict=True):
             assert ticket[0].digest == block.parent
+
+
+def test_only_a_finalization_stands_in_for_the_one_that_a_reboot_came_without() -> None:
+    """The danger: a notarization passes for the proof that the delivered block is final."""
+    unsigned = Certificate(kind=FINALIZE, view=5, digest=ONE, signatures=())
+    for kind, is_proof in ((NOTARIZE, False), (FINALIZE, True)):
+        known = Knowledge(unsigned)
+        given = certificate(kind, 5, ONE)
+        assert known.is_news(given) == is_proof
+        known.learn(given)
+        assert known.final == (given if is_proof else unsigned)

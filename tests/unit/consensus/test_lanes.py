@@ -23,7 +23,7 @@ from onward.consensus.lanes import DurableBatch
 from onward.consensus.links import InvalidCut
 from onward.errors import InvariantError
 from onward.ledger.block import LANE_START
-from onward.types import ValidatorIndex
+from onward.types import Digest, ValidatorIndex
 
 
 def test_tip_moves_only_along_checked_batches_without_gap() -> None:
@@ -220,3 +220,52 @@ def test_tips_of_the_wrong_number_are_a_fault() -> None:
     lanes = lanes_of(0)
     assert lanes.on_tips(ValidatorIndex(1), (LANE_START,))
     assert not lanes.on_tips(ValidatorIndex(1), ())
+
+
+def test_wishes_of_yesterday_do_not_stand_before_those_of_today() -> None:
+    """The danger: a leader names what does not exist, view after view, until nothing is fetched."""
+    lanes = lanes_of(0)
+    for number in range(limits.FETCH_DIGESTS_MAX + 1):
+        lanes.want((Digest(bytes([number]) * 32),))
+    wanted = Digest(bytes([200]) * 32)
+    lanes.want((wanted,))
+    assert lanes.missing() == (wanted,)
+
+
+def test_forks_are_not_followed_downwards_unless_a_block_names_them() -> None:
+    """The danger: one batch a place comes unasked, and below each of them a whole chain."""
+    lanes, left, right = lanes_of(0), chain(1, 5, b"left"), chain(1, 5, b"right")
+    for batch in left[:4]:
+        give(lanes, batch)
+    give(lanes, right[4])
+    for batch in reversed(right[:4]):
+        give(lanes, batch)
+    assert len(lanes._links) == 5
+
+
+@pytest.mark.parametrize("is_needed", [True, False])
+def test_a_named_fork_is_kept_while_a_block_may_need_it(*, is_needed: bool) -> None:
+    """The danger: each refused proposal leaves another fork in everybody's memory."""
+    lanes, left, right = lanes_of(0), chain(1, 2, b"left"), chain(1, 2, b"right")
+    for batch in left:
+        give(lanes, batch)
+    for batch in reversed(right):
+        lanes.want((Digest(head_of(batch)),))
+        give(lanes, batch)
+    wrong_size = (point(right[1]),) * (SIZE + 1)
+    named = cut_with(1, point(right[1]))
+    lanes.forget_rivals((wrong_size[:0], named) if is_needed else (wrong_size[:0],))
+    assert [lanes.held(head_of(batch)) is not None for batch in right] == [is_needed] * 2
+    assert all(lanes.held(head_of(batch)) for batch in left)
+    assert lanes.tips[1] == point(left[-1])
+
+
+def test_who_forked_a_lane_may_only_extend_its_tip() -> None:
+    """The danger: forks that are dropped free their places, and each is checked at our expense."""
+    lanes, batches = lanes_of(0), chain(1, 4)
+    give(lanes, batches[0])
+    give(lanes, signed(1, 1, LANE_START.head, b"fork"))
+    assert not give(lanes, batches[2])
+    give(lanes, batches[1])
+    assert lanes.tips[1] == point(batches[1])
+    assert lanes.held(head_of(batches[2])) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, registration
 
 from onward import limits
 from onward.consensus.journal import Floor
@@ -16,10 +16,12 @@ from onward.consensus.messages import (
     PeerMessage,
     VoteKind,
 )
-from onward.errors import DivergenceError
+from onward.crypto.signing import SigningKey
+from onward.errors import CorruptionError, DivergenceError
 from onward.ledger.block import Batch
 from onward.ledger.chain import read_block, read_checkpoint, read_transaction
-from onward.replica.effects import Boot, Tick
+from onward.ledger.transaction import decode_envelope, seal_envelope
+from onward.replica.effects import Boot, Submitted, Tick
 
 
 def test_every_validator_executes_the_same_transactions_to_the_same_root() -> None:
@@ -305,3 +307,32 @@ def test_a_silent_leader_costs_a_view_that_everybody_notes_as_nullified() -> Non
     cluster.submit(1, to=0)
     cluster.run_ms(6_000)
     assert any(item.name == "nullified" for index, item in cluster.happened if index == 0)
+
+
+def test_a_void_copy_in_anothers_lane_does_not_drop_the_clients_own() -> None:
+    """Anyone can wrap a known body in a worthless envelope; the honest one must still count."""
+    cluster = Cluster()
+    mempool = cluster.replicas[1]._lanes.mempool
+    envelope, tx_hash = registration(cluster.genesis, 1)
+    stranger = SigningKey(b"s" * 32)
+    (body,) = decode_envelope(envelope).bodies
+    forged = seal_envelope(cluster.genesis.chain_id, [body], [stranger])
+    cluster.event(0, Submitted(envelope=forged, tx_hashes=(tx_hash,)))
+    mempool.track((tx_hash,))
+    cluster.run_ms(1_000)
+    assert cluster.verdicts(1) == {tx_hash: "E_PARTY"}
+    assert tx_hash in mempool._in_flight
+    assert tx_hash not in cluster.replicas[0]._lanes.mempool._in_flight
+
+
+def test_a_database_that_ends_below_the_journals_floor_is_refused() -> None:
+    """It has lost what was synced; going on would hang silently if all four had lost it."""
+    cluster = Cluster()
+    for n in range(5):
+        cluster.submit(n)
+        cluster.run_ms(100)
+    journal = cluster.replicas[0]._core.journal_snapshot()
+    cluster.stores[0] = cluster._new_store()
+    replica = cluster._new_replica(0)
+    with pytest.raises(CorruptionError, match="the database ends at 0"):
+        replica.step(Boot(journal=journal, batches=()), cluster.now_ms)
