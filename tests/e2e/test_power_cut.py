@@ -35,7 +35,7 @@ def test_four_validators_that_lose_power_at_once_forget_nothing_acknowledged(
     [
         ("journal", "forgot"),  # a vote that others have
         ("batches", "damaged"),  # a batch that the log counted on
-        ("database", "heights"),  # blocks that the journal was rotated for: no way on
+        ("database", "database ends"),  # blocks that the journal was rotated for
     ],
 )
 def test_power_cuts_find_what_is_not_synced(

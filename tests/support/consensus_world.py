@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
-from onward.consensus.core import Core, CoreConfig, Payload
+from onward.consensus.config import CoreConfig, Payload
+from onward.consensus.core import Core
 from onward.consensus.effects import (
     BlockVerdict,
     Broadcast,

@@ -29,11 +29,11 @@ Source: Chan, Pass: Simplex Consensus (TCC 2023). docs/spec/consensus.md lists h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onward import limits
 from onward.consensus.certificates import VoteVerifier
+from onward.consensus.config import CoreConfig, Payload
 from onward.consensus.effects import (
     BlockVerdict,
     Broadcast,
@@ -60,37 +60,13 @@ from onward.consensus.tally import Tally
 from onward.consensus.timing import ViewTimer
 from onward.consensus.tree import BlockTree, Stray
 from onward.errors import DivergenceError, invariant
-from onward.ledger.block import BLOCK_FORMAT, Block, Cut, Executed, block_digest
-from onward.ledger.genesis import Parameters
-from onward.types import NIL, Digest, Height, ValidatorIndex, ValidatorSet, View
+from onward.ledger.block import BLOCK_FORMAT, Block, Cut, block_digest
+from onward.types import NIL, Digest, Height, ValidatorIndex, View
 
 if TYPE_CHECKING:
-    from onward.crypto.signing import Signer, Verify
+    pass
 
 _HASTY_REFUSALS_VIEWS_MAX = 3  # from so many open views on, a bad proposal waits for the timer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoreConfig:
-    """Who this validator is and whom it agrees with."""
-
-    chain_id: bytes
-    validators: ValidatorSet
-    me: ValidatorIndex
-    signer: Signer
-    verify: Verify
-    parameters: Parameters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """What the replica puts into a block; the core adds the block's place."""
-
-    time_ms: int
-    cut: Cut
-    executed: Executed
-    last: bool
-    next_set_hash: bytes
 
 
 class Core:

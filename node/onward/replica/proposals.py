@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onward import limits
-from onward.consensus.core import Payload
+from onward.consensus.config import Payload
 from onward.consensus.effects import BlockVerdict, Build, Validate
 from onward.consensus.lanes import Lanes
 from onward.consensus.links import InvalidCut

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from onward import limits
-from onward.consensus.core import Core, CoreConfig
+from onward.consensus.config import CoreConfig
+from onward.consensus.core import Core
 from onward.consensus.effects import (
     BlockVerdict,
     Broadcast,
