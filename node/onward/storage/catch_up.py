@@ -15,20 +15,23 @@ from onward_proto.canonical import CanonicalError, decode, encode
 def chain_page(disk: NodeDisk, from_height: int) -> ChainPage:
     """The delivered blocks from a height on, as many as one page may hold, and their proof.
 
-    Where a descendant finalized the last block, the blocks up to that one follow as links. If
-    that one is not here yet, the page ends with the last block that has its own finalization, and
-    without any there is nothing to tell: a page without entries.
+    A page ends with a block that has its own finalization, if it holds one: who catches up keeps
+    that certificate, and can prove the page's blocks to the next one. Otherwise the blocks up to
+    the one that a later finalization names follow as links; where that is not here yet, there is
+    nothing to tell: a page without entries.
     """
     tip = read_tip(disk.store)
     tip_height = 0 if tip is None else tip.height
     found = _entries(disk, from_height, tip_height)
+    proved = max((n for n, (_, final) in enumerate(found, start=1) if final), default=0)
     links: tuple[Block, ...] = ()
     final = b""
-    if found:
-        links, final = _proof(disk.store, found[-1][1], from_height + len(found), tip_height)
-        while found and not final:
-            found.pop()
-            final = found[-1][1] if found else b""
+    if proved:
+        found = found[:proved]
+        final = found[-1][1]
+    elif found:
+        links, final = _proof(disk.store, from_height + len(found), tip_height)
+        found = found if final else []
     return ChainPage(
         tip=tip_height,
         entries=tuple(entry for entry, _ in found),
@@ -53,12 +56,10 @@ def _entries(disk: NodeDisk, from_height: int, tip_height: int) -> list[tuple[Ch
     return found
 
 
-def _proof(
-    store: Store, own: bytes, next_height: int, tip_height: int
-) -> tuple[tuple[Block, ...], bytes]:
+def _proof(store: Store, next_height: int, tip_height: int) -> tuple[tuple[Block, ...], bytes]:
     """The links behind a page's last block and the finalization; empty where there is none."""
     links: list[Block] = []
-    final = own
+    final = b""
     while not final:
         if next_height > tip_height or len(links) == limits.CHAIN_PAGE_LINKS_MAX:
             return (), b""
