@@ -53,7 +53,7 @@ def test_a_block_that_a_descendant_finalized_is_proven_by_links() -> None:
 
 
 def test_a_page_prefers_to_end_with_a_finalization_that_its_reader_can_keep() -> None:
-    """A node rebuilt from links has no certificates to pass on; rebuilt from such nodes, none has."""
+    """A node rebuilt from links has no certificates to pass on; rebuilt from it, none has any."""
     disk = _disk(limits.CHAIN_PAGE_BLOCKS_MAX + 2, final_at=range(40, 67, 26))
     page = chain_page(disk, 1)
     assert (_heights(page)[-1], page.links, page.final) == (40, (), final(40))
