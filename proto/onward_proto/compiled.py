@@ -22,17 +22,6 @@ class Doubt(Exception):
     """The fast path gives up: ask the definition."""
 
 
-class WireShape(Protocol):
-    """What is read of a `canonical.Wire`."""
-
-    number: int
-    kind: str
-    minimum: int
-    maximum: int
-    count: int | None
-    message: type[Any] | None
-
-
 class FieldShape(Protocol):
     """What is read of a field of a `canonical` plan."""
 

@@ -82,13 +82,6 @@ class Target:
         wallet = self.wallet
         return {} if wallet is None else wallet.records().get(name, {})
 
-    def party_name(self, party_id: str) -> str:
-        """A party as people know it: `alice (p-1234…)`, or the id where there is no other name."""
-        identity = self.identity_of(party_id)
-        if identity is None or identity.name == party_id:
-            return party_id
-        return f"{identity.name} ({party_id[:10]}…)"
-
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where to ask. Raises `UsageFault` when nothing says."""
         if self.node is not None:

@@ -14,7 +14,6 @@ from onward.types import Digest
 TAG_GENESIS = b"onward/genesis/1"
 TAG_SET = b"onward/validators/1"
 TAG_BODY = b"onward/body/1"
-TAG_ENVELOPE = b"onward/envelope/1"
 TAG_BATCH = b"onward/batch/1"
 TAG_BATCH_BODY = b"onward/batch-body/1"
 TAG_BLOCK = b"onward/block/1"

@@ -13,6 +13,7 @@ from typing import Any
 from onward import limits
 from onward.crypto.hashing import TAG_GENESIS, tagged_hash
 from onward.errors import MalformedError
+from onward.ledger.note import checkpoint_origin
 from onward.ledger.transaction import is_party_id
 from onward.types import Digest, Epoch, PublicKey, Validator, ValidatorSet
 from onward_proto.documents import DocumentError, canonical_document, parse_document
@@ -69,7 +70,7 @@ class Genesis:
     @property
     def origin(self) -> str:
         """The first line of every checkpoint of this chain."""
-        return f"onward/{self.network}/{self.chain_id.hex()[:16]}"
+        return checkpoint_origin(self.network, self.chain_id)
 
 
 def genesis_document(

@@ -30,7 +30,7 @@ from onward.ledger.genesis import (
 from onward.network.ports import HIGHEST_PORT, LOOPBACK, free_ports, taken_port
 from onward.network.wallet import Wallet, new_seed
 from onward.runtime.config import GatewayConfig, Listen, NodeConfig, PeersConfig
-from onward.runtime.home import GENESIS_NAME, write_home
+from onward.runtime.home import GENESIS_NAME, read_bounded, write_home
 from onward.system.parties import PartyKind
 from onward.types import Validator
 from onward_proto.documents import canonical_document
@@ -155,13 +155,13 @@ def read_network(folder: Path) -> Network:
             f"{folder} holds no {NETWORK_NAME}; `onward network init {folder}` makes a network",
         )
     try:
-        document = tomllib.loads(_bounded(file, NETWORK_BYTES_MAX).decode())
+        document = tomllib.loads(read_bounded(file, NETWORK_BYTES_MAX).decode())
         nodes = tuple(_read_place(folder, item) for item in document["node"])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MalformedError(f"{file}: {error}") from None
     except (KeyError, TypeError) as error:
         raise MalformedError(f"{file}: {error} is missing or in the wrong kind") from None
-    genesis = parse_genesis(_bounded(folder / GENESIS_NAME, GENESIS_BYTES_MAX))
+    genesis = parse_genesis(read_bounded(folder / GENESIS_NAME, GENESIS_BYTES_MAX))
     names = tuple(member.name for member in genesis.validators.members)
     if tuple(node.name for node in nodes) != names:
         raise MalformedError(f"{file}: its nodes are not the genesis' validators {names}")
@@ -273,16 +273,3 @@ def _address(value: object) -> Listen:
     if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
         raise MalformedError(f"{NETWORK_NAME}: {value!r}, expected host:port")
     return Listen(host=host.strip("[]"), port=int(port))
-
-
-def _bounded(file: Path, maximum: int) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(maximum + 1)
-    except OSError as error:
-        raise RejectedError(
-            RejectCode.NOT_FOUND, f"{file}: cannot be read: {error.strerror}"
-        ) from None
-    if len(data) > maximum:
-        raise MalformedError(f"{file}: more than {maximum} bytes")
-    return data

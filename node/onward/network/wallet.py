@@ -22,6 +22,7 @@ from typing import Any
 from onward.crypto.signing import SEED_BYTES, SigningKey
 from onward.errors import MalformedError, RejectCode, RejectedError
 from onward.ledger.transaction import is_party_id
+from onward.runtime.home import read_bounded
 from onward.system.parties import PartyKind, pseudonym_of
 
 KEY_FORMAT = "onward/key/1"
@@ -171,15 +172,7 @@ def write_secret(file: Path, text: str) -> None:
 
 
 def _document(file: Path, maximum: int) -> dict[str, Any]:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(maximum + 1)
-    except OSError as error:
-        raise RejectedError(
-            RejectCode.NOT_FOUND, f"{file}: cannot be read: {error.strerror}"
-        ) from None
-    if len(data) > maximum:
-        raise MalformedError(f"{file}: more than {maximum} bytes")
+    data = read_bounded(file, maximum)
     try:
         document = json.loads(data)
     except ValueError as error:

@@ -64,11 +64,6 @@ class PayloadRules:
             return self._timely(block, now_ms)
         return VALID
 
-    def diverges(self, block: Block) -> bool:
-        """Whether a block contradicts what this replica executed."""
-        known = self._executor.result_at(block.executed.height)
-        return known is not None and known != block.executed
-
     def _fault(self, block: Block, parent: Block) -> str:
         if block.format != BLOCK_FORMAT:
             return f"block format {block.format}"

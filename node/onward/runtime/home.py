@@ -82,8 +82,8 @@ def write_home(path: Path, config: NodeConfig, genesis: bytes, seed: bytes) -> N
 
 def read_home(path: Path) -> NodeHome:
     """The home at `path`, without its data. Raises `MalformedError` or `RejectedError`."""
-    config = parse_config(_bounded(path / CONFIG_NAME, CONFIG_BYTES_MAX))
-    genesis = parse_genesis(_bounded(path / GENESIS_NAME, GENESIS_BYTES_MAX))
+    config = parse_config(read_bounded(path / CONFIG_NAME, CONFIG_BYTES_MAX))
+    genesis = parse_genesis(read_bounded(path / GENESIS_NAME, GENESIS_BYTES_MAX))
     seed = read_seed(path / KEY_NAME)
     names = [member.name for member in genesis.validators.members]
     if config.name not in names:
@@ -104,7 +104,7 @@ def read_home(path: Path) -> NodeHome:
 
 def read_seed(path: Path) -> bytes:
     """The 32 secret bytes in a key file that nobody but its owner may read."""
-    data = _bounded(path, _KEY_BYTES_MAX)
+    data = read_bounded(path, _KEY_BYTES_MAX)
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise MalformedError(
@@ -127,7 +127,11 @@ def _check_addresses(config: NodeConfig, names: list[str]) -> None:
             raise MalformedError(f"node.toml: peers.addresses.{name}: is missing")
 
 
-def _bounded(path: Path, maximum: int) -> bytes:
+def read_bounded(path: Path, maximum: int) -> bytes:
+    """A file of at most `maximum` bytes.
+
+    Raises: RejectedError E_NOT_FOUND when it cannot be read, MalformedError when it is longer.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(maximum + 1)

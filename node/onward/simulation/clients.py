@@ -74,10 +74,6 @@ class Clients:
         """Transactions without a verdict."""
         return len(self._pending)
 
-    def oldest_wait_ms(self, now_ms: int) -> int:
-        """How long the oldest of them has waited."""
-        return max((now_ms - item.since_ms for item in self._pending.values()), default=0)
-
     def submit_burst(self, envelopes: int, now_ms: int, utc_ms: int, twice_permille: int) -> None:
         """Submit some new envelopes."""
         for _ in range(envelopes):
