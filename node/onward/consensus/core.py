@@ -29,8 +29,6 @@ Source: Chan, Pass: Simplex Consensus (TCC 2023). docs/spec/consensus.md lists h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from onward import limits
 from onward.consensus.certificates import VoteVerifier
 from onward.consensus.config import CoreConfig, Payload
@@ -62,9 +60,6 @@ from onward.consensus.tree import BlockTree, Stray
 from onward.errors import DivergenceError, invariant
 from onward.ledger.block import BLOCK_FORMAT, Block, Cut, block_digest
 from onward.types import NIL, Digest, Height, ValidatorIndex, View
-
-if TYPE_CHECKING:
-    pass
 
 _HASTY_REFUSALS_VIEWS_MAX = 3  # from so many open views on, a bad proposal waits for the timer
 

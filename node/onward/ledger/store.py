@@ -3,7 +3,7 @@
 One block is one write batch: after a crash a block is in the store whole or not at all, and every
 block below it is too. The body of this port is LevelDB at a node and a dictionary in a simulation.
 
-    m/...                     small facts: the tip, the log's frontier
+    m/...                     small facts: the chain id, the tip
     b/<height u64>            the delivered block with its final certificate (`StoredBlock`)
     h/<block digest>          height of a block
     x/<tx hash>               where a transaction stands (`StoredTransaction`)
@@ -39,7 +39,6 @@ WRITES = b"w/"
 STALE = b"z/"
 
 TIP_KEY = META + b"tip"
-FRONTIER_KEY = META + b"frontier"
 CHAIN_KEY = META + b"chain"
 
 

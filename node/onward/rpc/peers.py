@@ -193,7 +193,7 @@ class PeerNetwork:
         if self._links[peer].shut_out_until > asyncio.get_running_loop().time():
             raise Unavailable(
                 f"validator {peer} sent what no validator sends",
-                retry_after_ms=limits.PEER_REDIAL_MS_MAX,
+                retry_after_ms=limits.PEER_SHUT_OUT_MS,
             )
         leaf_hash = None
         if leaf_pem is not None:
@@ -216,7 +216,7 @@ class PeerNetwork:
         while True:
             started = loop.time()
             reason = await self._dial(peer)
-            if loop.time() - started > limits.PEER_REDIAL_MS_MAX / 1000:
+            if loop.time() - started > limits.PEER_SHUT_OUT_MS / 1000:
                 delay_ms = limits.PEER_REDIAL_MS_MIN  # it stood for a while
             if reason:
                 self._events.peer_refused(self._settings.addresses[peer], reason)
@@ -332,7 +332,7 @@ class PeerNetwork:
 
     def _shut_out(self, peer: ValidatorIndex, reason: str) -> None:
         loop = asyncio.get_running_loop()
-        self._links[peer].shut_out_until = loop.time() + limits.PEER_REDIAL_MS_MAX / 1000
+        self._links[peer].shut_out_until = loop.time() + limits.PEER_SHUT_OUT_MS / 1000
         self._events.peer_refused(f"validator {peer}", reason)
 
     def _side(self) -> Side:
