@@ -109,7 +109,8 @@ STEPS_PER_TURN_MAX = 64
 STEPS_IN_FLIGHT_MAX = 4_096  # steps whose effects still wait for the disk
 GATEWAY_REQUEST_BYTES_MAX = 1024 * 1024  # beyond it gRPC itself refuses, unread
 GATEWAY_CALLS_MAX = 4_096
-GATEWAY_STREAM_CALLS_MAX = 1_024  # of one SubmitStream at a time
+GATEWAY_STREAM_CALLS_MAX = 4_096  # of one SubmitStream, taken in and not answered
+GATEWAY_REPLY_BYTES_TARGET = 1024 * 1024  # a streamed reply ends with the result that passes it
 VERIFY_CHUNK_ENVELOPES = 10
 SHUTDOWN_MS_MAX = 5_000
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from onward import limits
 from onward.errors import Unavailable
+from onward.ledger.transaction import CheckedEnvelope
 from onward.types import Digest
 
 RETRY_AFTER_MS = 200
@@ -19,10 +20,9 @@ RETRY_AFTER_MS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An envelope with the hashes of its bodies and the time it came."""
+    """An envelope and the time it came."""
 
-    envelope: bytes
-    tx_hashes: tuple[Digest, ...]
+    envelope: CheckedEnvelope
     since_ms: int
 
 
@@ -46,20 +46,21 @@ class Mempool:
         """How many bytes wait."""
         return self._bytes
 
-    def add(self, envelope: bytes, tx_hashes: tuple[Digest, ...], now_ms: int) -> bool:
+    def add(self, envelope: CheckedEnvelope, now_ms: int) -> bool:
         """Take an envelope in; False when every body of it is on its way already.
 
         Raises `Unavailable` when the queue is full: the caller may send the same bytes again.
         """
-        if all(item in self._in_flight for item in tx_hashes):
+        tx_hashes, size = envelope.tx_hashes, len(envelope.data)
+        if self._in_flight.issuperset(tx_hashes):
             return False
         full = len(self._waiting) >= limits.MEMPOOL_ENVELOPES_MAX
-        if full or self._bytes + len(envelope) > limits.MEMPOOL_BYTES_MAX:
+        if full or self._bytes + size > limits.MEMPOOL_BYTES_MAX:
             raise Unavailable(
                 f"{len(self._waiting)} envelopes wait at this node", retry_after_ms=RETRY_AFTER_MS
             )
-        self._waiting.append(Waiting(envelope=envelope, tx_hashes=tx_hashes, since_ms=now_ms))
-        self._bytes += len(envelope)
+        self._waiting.append(Waiting(envelope=envelope, since_ms=now_ms))
+        self._bytes += size
         self._in_flight.update(tx_hashes)
         return True
 
@@ -79,19 +80,19 @@ class Mempool:
             return self._waiting[0].since_ms
         return self._waiting[0].since_ms + limits.SEAL_AGE_MS_MAX
 
-    def take(self) -> tuple[tuple[bytes, ...], int]:
-        """The envelopes of the next batch, within the limits of a batch, and how many bodies."""
-        taken: list[bytes] = []
+    def take(self) -> tuple[CheckedEnvelope, ...]:
+        """The envelopes of the next batch, within the limits of a batch."""
+        taken: list[CheckedEnvelope] = []
         size = bodies = 0
         while self._waiting and len(taken) < limits.BATCH_ENVELOPES_MAX:
-            following = self._waiting[0]
-            size += len(following.envelope) + limits.BATCH_ENVELOPE_OVERHEAD_BYTES
-            count = len(following.tx_hashes)
+            following = self._waiting[0].envelope
+            size += len(following.data) + limits.BATCH_ENVELOPE_OVERHEAD_BYTES
+            count = len(following.transactions)
             over = size > limits.SEAL_BYTES_MAX or bodies + count > limits.BATCH_BODIES_MAX
             if taken and over:
                 break
             self._waiting.popleft()
-            self._bytes -= len(following.envelope)
-            taken.append(following.envelope)
+            self._bytes -= len(following.data)
+            taken.append(following)
             bodies += count
-        return tuple(taken), bodies
+        return tuple(taken)

@@ -230,17 +230,16 @@ def test_random_bytes_are_refused_on_every_method(door: Door) -> None:
 def test_refusal_inside_a_stream_leaves_the_stream_standing(door: Door) -> None:
     stream: Any = door.channel.stream_stream(f"/{GATEWAY_SERVICE}/SubmitStream")
     good, _ = door.network.registration()
-    words = [
-        gateway_pb2.StreamedSubmit(
-            id=number, submit=gateway_pb2.SubmitRequest(envelope=envelope, wait_ms=15_000)
-        ).SerializeToString()
-        for number, envelope in enumerate((b"", bytes(limits.ENVELOPE_BYTES_MAX + 1), good))
-    ]
+    word = gateway_pb2.StreamedSubmit(
+        first_id=5,
+        envelopes=[b"", bytes(limits.ENVELOPE_BYTES_MAX + 1), good],
+        wait_ms=15_000,
+    )
     found = {}
-    for data in stream(iter(words), timeout=TIMEOUT_S):
-        reply = gateway_pb2.StreamedReply.FromString(data)
-        found[reply.id] = reply.refusal.code or reply.reply.verdicts[0].code
-    assert found == {0: "E_FORMAT", 1: "E_SIZE", 2: "OK"}
+    for data in stream(iter([word.SerializeToString()]), timeout=TIMEOUT_S):
+        for item in gateway_pb2.StreamedReply.FromString(data).settled:
+            found[item.id] = item.refusal.code or item.reply.verdicts[0].code
+    assert found == {5: "E_FORMAT", 6: "E_SIZE", 7: "OK"}
 
 
 def test_unknown_and_repeated_fields_are_refused_on_every_method(door: Door) -> None:

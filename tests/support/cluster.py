@@ -34,7 +34,14 @@ from onward.ledger.genesis import (
 )
 from onward.ledger.log import EMPTY_LOG
 from onward.ledger.store import WriteBatch
-from onward.ledger.transaction import Body, body_hash, check_envelope, seal_envelope
+from onward.ledger.transaction import (
+    Body,
+    CheckedEnvelope,
+    body_hash,
+    check_envelope,
+    open_envelope,
+    seal_envelope,
+)
 from onward.replica.effects import (
     Answer,
     BatchChecked,
@@ -103,6 +110,12 @@ def make_genesis(validators: int) -> tuple[Genesis, tuple[SigningKey, ...]]:
     return parse_genesis(json.dumps(document).encode()), keys
 
 
+def submitted(envelope: bytes) -> Submitted:
+    """What the door hands over, whether or not it would have let the envelope in."""
+    opened = CheckedEnvelope(data=envelope, transactions=open_envelope(envelope))
+    return Submitted(envelopes=(opened,))
+
+
 def registration(genesis: Genesis, number: int) -> tuple[bytes, Digest]:
     """An envelope that registers one person, and its body's hash."""
     person = SigningKey(sha256(b"person %d" % number).digest())
@@ -160,7 +173,7 @@ class Cluster:
     def submit(self, number: int, to: int = 0) -> Digest:
         """A client registers person `number` at a validator."""
         envelope, tx_hash = registration(self.genesis, number)
-        self._put(0, to, Submitted(envelope=envelope, tx_hashes=(tx_hash,)))
+        self._put(0, to, submitted(envelope))
         return tx_hash
 
     def event(self, index: int, event: Event) -> None:
@@ -273,9 +286,9 @@ class Cluster:
 
     def _checked(self, batch: Batch, head: Digest) -> BatchChecked:
         try:
-            opened = [
+            opened = tuple(
                 check_envelope(item, self.genesis.chain_id, verify) for item in batch.envelopes
-            ]
+            )
         except RejectedError as error:
-            return BatchChecked(head=head, bodies=None, error=str(error))
-        return BatchChecked(head=head, bodies=sum(map(len, opened)))
+            return BatchChecked(head=head, opened=None, error=str(error))
+        return BatchChecked(head=head, opened=opened)

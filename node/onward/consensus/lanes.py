@@ -35,6 +35,7 @@ from onward.consensus.effects import (
 from onward.consensus.links import InvalidCut, Link, LinkState, Totals, size_of
 from onward.errors import invariant
 from onward.ledger.block import Batch, Cut, LanePoint, batch_head, batch_signed_bytes
+from onward.ledger.transaction import Opened
 from onward.types import Digest, ValidatorIndex, ValidatorSet
 
 if TYPE_CHECKING:
@@ -142,8 +143,13 @@ class Lanes:
         for author in range(len(self._tips)):
             self._extend(author)
 
-    def seal(self, envelopes: tuple[bytes, ...], bodies: int) -> tuple[LaneEffect, ...]:
-        """Extend our own lane by a batch of checked envelopes with `bodies` bodies in all."""
+    def seal(
+        self, envelopes: tuple[bytes, ...], bodies: int, opened: Opened | None = None
+    ) -> tuple[LaneEffect, ...]:
+        """Extend our own lane by a batch of checked envelopes with `bodies` bodies in all.
+
+        `opened`: the same envelopes, taken apart.
+        """
         invariant(not self.is_full(), "sealing into a full lane")
         me, tip = self._config.me, self._tips[self._config.me]
         unsigned = Batch(
@@ -167,7 +173,7 @@ class Lanes:
             signature=signature,
         )
         self._keep(batch, head)
-        return (*self.on_checked(head, bodies), SendBatch(batch=batch))
+        return (*self.on_checked(head, bodies, opened), SendBatch(batch=batch))
 
     def on_batch(self, peer: ValidatorIndex, batch: Batch) -> tuple[LaneEffect, ...]:
         """A batch from a peer: its author's, or the answer to a fetch."""
@@ -203,7 +209,9 @@ class Lanes:
             effects.append(CheckBatch(head=head, batch=batch))
         return tuple(effects)
 
-    def on_checked(self, head: bytes, bodies: int | None) -> tuple[LaneEffect, ...]:
+    def on_checked(
+        self, head: bytes, bodies: int | None, opened: Opened | None = None
+    ) -> tuple[LaneEffect, ...]:
         """The answer to `CheckBatch`: how many bodies it has, or None when some envelope is bad."""
         link = self._links.get(head)
         if link is None or link.state is not LinkState.HELD:
@@ -211,7 +219,7 @@ class Lanes:
         if bodies is None or bodies > limits.BATCH_BODIES_MAX:
             link.state = LinkState.BAD
             return (TipsMoved(),) if link.is_named else ()
-        link.state, link.bodies = LinkState.CHECKED, bodies
+        link.state, link.bodies, link.opened = LinkState.CHECKED, bodies, opened
         author, stored = link.batch.author, StoreBatch(batch=link.batch)
         before = self._tips[author]
         if link.previous == before:

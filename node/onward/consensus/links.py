@@ -8,6 +8,7 @@ from enum import StrEnum
 from onward import limits
 from onward.errors import OnwardError
 from onward.ledger.block import Batch, LanePoint
+from onward.ledger.transaction import Opened
 from onward.types import Digest
 
 
@@ -25,12 +26,16 @@ class LinkState(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Link:
-    """A held batch. `bodies` is known once it is checked."""
+    """A held batch. `bodies` is known once it is checked.
+
+    `opened`: what the check took apart, kept for execution; None where it was done before a boot.
+    """
 
     head: Digest
     batch: Batch
     state: LinkState = LinkState.HELD
     bodies: int = 0
+    opened: Opened | None = None
     is_named: bool = False  # a justified or certified block waits for it
     size_bytes: int = field(init=False)
 

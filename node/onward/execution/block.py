@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from onward import limits
 from onward.errors import RejectCode, invariant
@@ -46,7 +47,7 @@ from onward.ledger.store import (
     transaction_key,
     u64,
 )
-from onward.ledger.transaction import Transaction, open_envelope
+from onward.ledger.transaction import Opened, Transaction, open_envelope
 from onward_proto.canonical import encode
 
 _STALE_LENGTH_BYTES = 2
@@ -61,6 +62,7 @@ class OrderedBlock:
     final: bytes  # its own finalization in canonical bytes, or empty
     batches: tuple[Batch, ...]  # in delivery order
     heads: tuple[bytes, ...]  # of the batches
+    opened: tuple[Opened | None, ...] = ()  # of the batches, where they were checked in this run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +123,11 @@ class BlockExecution:
         return False
 
     def _bodies(self) -> Iterator[tuple[int, int, int, Transaction]]:
-        for b, batch in enumerate(self._ordered.batches):
-            for e, envelope in enumerate(batch.envelopes):
-                for i, transaction in enumerate(open_envelope(envelope)):
+        ordered = self._ordered
+        for b, (batch, known) in enumerate(zip_longest(ordered.batches, ordered.opened)):
+            opened = known or map(open_envelope, batch.envelopes)
+            for e, transactions in enumerate(opened):
+                for i, transaction in enumerate(transactions):
                     yield b, e, i, transaction
 
     def _execute(self, batch: int, envelope: int, body: int, transaction: Transaction) -> None:

@@ -1,22 +1,18 @@
-"""The node's door for clients: what may come in, who may read, and who waits for what.
+"""The node's door for clients: who may read what, and who waits for a receipt.
 
-An envelope is checked here once, with its signatures, and then given to the replica as it is.
-Submitting is idempotent: a body that has a verdict is answered with it, one in flight is waited
-for. Whatever else the door refuses (a foreign key, an expired body) is a courtesy to honest
-clients: execution judges it again, alike at every replica.
+What comes in goes through `submissions`. A read proves with a signature which party asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from onward import limits
-from onward.crypto.signing import Verify
 from onward.errors import RejectCode, RejectedError, Unavailable
-from onward.gateway.ports import ReadPort, SubmissionInbox
-from onward.gateway.waiting import Outcome, Waiting
+from onward.gateway.ports import DoorSettings, ReadPort, SubmissionInbox
+from onward.gateway.submissions import Submissions, check_validity
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import EVERYONE, LedgerEvent
 from onward.ledger.read import (
@@ -30,23 +26,11 @@ from onward.ledger.read import (
     query_method,
 )
 from onward.ledger.store import u64
-from onward.ledger.transaction import Body, Transaction, body_hash, check_envelope, decode_body
-from onward.replica.answers import NodeStatus, Submission, verdict_of
-from onward.replica.effects import Answer, Submitted, Verdict
-from onward.types import Digest, PublicKey
+from onward.ledger.transaction import body_hash, decode_body
+from onward.replica.answers import NodeStatus
+from onward.replica.effects import Verdict
 
 _HEIGHT_MAX = 2**53 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoorSettings:
-    """Where this door stands. `now_ms` is UTC, `monotonic_ms` measures waiting."""
-
-    chain_id: Digest
-    node: PublicKey
-    verify: Verify
-    now_ms: Callable[[], int]
-    monotonic_ms: Callable[[], int]
 
 
 class Gateway:
@@ -63,23 +47,16 @@ class Gateway:
         self.failed = failed
         self._settings = settings
         self._reads = reads
-        self._inbox = inbox
-        self._waiting = Waiting(settings.monotonic_ms)
+        self._submissions = Submissions(settings, reads, inbox)
+        self.submit = self._submissions.submit
+        self.submit_many = self._submissions.submit_many
+        self.finished = self._submissions.finished
+        self.refused = self._submissions.refused
         self._progress = asyncio.Event()
         self._receipt_waiters = 0
         self._closed = False
 
     # -- from the driver -------------------------------------------------------------------------
-
-    def finished(self, verdicts: Sequence[Verdict]) -> None:
-        """A block was executed: answer those who wait for its bodies."""
-        for verdict in sorted(verdicts, key=_is_void):
-            self._waiting.settle(verdict.tx_hash, _told(verdict))
-
-    def refused(self, answer: Answer) -> None:
-        """The replica did not take a submission in."""
-        for tx_hash in answer.tx_hashes:
-            self._waiting.settle(tx_hash, answer.error)
 
     def progressed(self) -> None:
         """The store has grown: a receipt that was missing may exist now."""
@@ -89,90 +66,13 @@ class Gateway:
     def close(self) -> None:
         """Take nothing in any more, and let nobody wait in vain."""
         self._closed = True
-        self._waiting.close()
+        self._submissions.close()
         self.progressed()
 
     @property
     def in_flight(self) -> int:
         """How many transactions wait for a verdict."""
-        return len(self._waiting)
-
-    # -- submissions -----------------------------------------------------------------------------
-
-    async def submit(self, envelope: bytes, wait_ms: int) -> Submission:
-        """Take an envelope in and wait for its verdicts, a minute at most.
-
-        Raises `RejectedError` (what `check_envelope`, `ReadPort.admit` and the replica's mempool
-        refuse; E_REPLAY for an envelope of which a part was executed) and `Unavailable`.
-        """
-        self._check_open()
-        settings = self._settings
-        transactions = check_envelope(envelope, settings.chain_id, settings.verify)
-        hashes = tuple(item.tx_hash for item in transactions)
-        known = self._known(hashes)
-        if known:
-            return Submission(tx_hashes=hashes, verdicts=self._shown(transactions, known))
-        admitted = self._take_in(envelope, transactions)
-        if wait_ms == 0:
-            return Submission(tx_hashes=hashes, verdicts=())
-        wait_ms = min(wait_ms, limits.GATEWAY_WAIT_MS_MAX)
-        outcomes = await self._waiting.outcomes(hashes, wait_ms)
-        if outcomes is None:
-            raise Unavailable(f"no verdict within {wait_ms} ms; the same bytes may be sent again")
-        verdicts = _verdicts(outcomes)
-        if not admitted:
-            verdicts = self._shown(transactions, verdicts)
-        return Submission(tx_hashes=hashes, verdicts=verdicts)
-
-    def _known(self, hashes: Sequence[Digest]) -> tuple[Verdict, ...]:
-        """The verdicts that an envelope's bodies already have: all of them or none."""
-        found = [self._reads.transaction(tx_hash) for tx_hash in hashes]
-        known = [item for item in found if item is not None]
-        if 0 < len(known) < len(found):
-            place = next(index for index, item in enumerate(found) if item is not None)
-            raise RejectedError(
-                RejectCode.REPLAY,
-                f"body {place} of the envelope was executed at height {known[0].leaf.height} and "
-                "others were not; sign the others again without it",
-            )
-        return tuple(verdict_of(item) for item in known)
-
-    def _shown(
-        self, transactions: Sequence[Transaction], verdicts: Sequence[Verdict]
-    ) -> tuple[Verdict, ...]:
-        """The verdicts, with events only for their actors: anybody can sign bytes that she holds.
-
-        For transactions that this call did not take in, so that nobody has asked whose keys these
-        are. Who has changed her key since then reads her event with a signed read.
-        """
-        return tuple(
-            verdict
-            if any(self._reads.holds_key(item.body.actor, PublicKey(key)) for key in item.signers)
-            else replace(verdict, event=None)
-            for item, verdict in zip(transactions, verdicts, strict=True)
-        )
-
-    def _take_in(self, envelope: bytes, transactions: Sequence[Transaction]) -> bool:
-        """Hand an envelope to the replica; answers False where it is in flight already."""
-        hashes = tuple(item.tx_hash for item in transactions)
-        fresh = tuple(tx_hash for tx_hash in hashes if tx_hash not in self._waiting)
-        if not fresh:
-            return False
-        if len(set(hashes)) != len(hashes):
-            raise RejectedError(RejectCode.DUPLICATE, "the envelope holds one body twice")
-        if len(fresh) != len(hashes):
-            raise RejectedError(
-                RejectCode.REPLAY, "a part of the envelope's bodies is in flight in another one"
-            )
-        now_ms = self._settings.now_ms()
-        for transaction in transactions:
-            _check_validity(transaction.body, now_ms)
-            self._reads.admit(transaction, now_ms)
-        self._waiting.add(fresh)
-        if not self._inbox.offer(Submitted(envelope=envelope, tx_hashes=hashes)):
-            self._waiting.drop(fresh)
-            raise _busy("the node has no room for more submissions now")
-        return True
+        return self._submissions.in_flight
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -190,7 +90,7 @@ class Gateway:
             )
         now_ms = self._settings.now_ms()
         try:
-            _check_validity(decoded, now_ms)
+            check_validity(decoded, now_ms)
             verdict = self._reads.dry_run(decoded, body, now_ms)
         except RejectedError as error:
             # The door's own refusal is an answer here, not a failure to answer.
@@ -245,7 +145,9 @@ class Gateway:
         if found is not None:
             return found
         if self._receipt_waiters >= limits.GATEWAY_WAITERS_MAX:
-            raise _busy("too many clients wait for receipts")
+            error = Unavailable("too many clients wait for receipts", retry_after_ms=100)
+            error.code = RejectCode.BUSY
+            raise error
         self._receipt_waiters += 1
         try:
             async with asyncio.timeout(min(wait_ms, limits.GATEWAY_WAIT_MS_MAX) / 1000):
@@ -284,50 +186,5 @@ class Gateway:
             raise Unavailable("the node is stopping")
 
 
-def _is_void(verdict: Verdict) -> bool:
-    return verdict.outcome == 0
-
-
-def _told(verdict: Verdict) -> Outcome:
-    """What a verdict means for those who wait for its body.
-
-    Void for a key speaks of an envelope, not of a body: anybody can put a body that she has seen
-    under a key of her own, and a validator can have that ordered before the true envelope.
-    """
-    if _is_void(verdict) and verdict.code == RejectCode.PARTY:
-        return Unavailable("an envelope with this body was void; the same bytes may be sent again")
-    return verdict
-
-
 def _may_see(event: LedgerEvent | None, reader: Reader) -> bool:
     return event is None or reader.party in event.readers or event.readers == EVERYONE
-
-
-def _check_validity(body: Body, now_ms: int) -> None:
-    """A courtesy with this node's clock; execution uses the block's time."""
-    if body.valid_until_ms <= now_ms:
-        raise RejectedError(
-            RejectCode.EXPIRED, f"body was valid until {body.valid_until_ms}, now it is {now_ms}"
-        )
-    if body.valid_until_ms > now_ms + limits.VALIDITY_MS_MAX:
-        raise RejectedError(
-            RejectCode.VALIDITY,
-            f"body is valid for {body.valid_until_ms - now_ms} ms, "
-            f"at most {limits.VALIDITY_MS_MAX}",
-        )
-
-
-def _verdicts(outcomes: Sequence[Outcome]) -> tuple[Verdict, ...]:
-    """All verdicts; the first refusal is raised. One envelope goes in or stays out as a whole."""
-    verdicts: list[Verdict] = []
-    for outcome in outcomes:
-        if not isinstance(outcome, Verdict):
-            raise outcome
-        verdicts.append(outcome)
-    return tuple(verdicts)
-
-
-def _busy(message: str) -> Unavailable:
-    error = Unavailable(message, retry_after_ms=100)
-    error.code = RejectCode.BUSY
-    return error

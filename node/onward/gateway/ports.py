@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from onward.crypto.signing import Verify
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.read import Reader
 from onward.ledger.transaction import Body, Transaction
 from onward.replica.answers import NodeStatus
 from onward.replica.effects import Submitted, Verdict
+from onward.types import Digest, PublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """Where this door stands. `now_ms` is UTC, `monotonic_ms` measures waiting."""
+
+    chain_id: Digest
+    node: PublicKey
+    verify: Verify
+    now_ms: Callable[[], int]
+    monotonic_ms: Callable[[], int]
 
 
 class ReadPort(Protocol):
@@ -51,4 +66,4 @@ class SubmissionInbox(Protocol):
     """The driver's door for submissions."""
 
     def offer(self, event: Submitted) -> bool:
-        """Hand over a submission; False when there is no room."""
+        """Hand over submissions; False when there is no room for them."""

@@ -7,7 +7,6 @@ minute: then the same bytes may be handed in again, which the replica recognises
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -17,6 +16,34 @@ from onward.replica.effects import Verdict
 from onward.types import Digest
 
 Outcome = Verdict | RejectedError | Unavailable
+Told = Callable[[list[Outcome]], None]
+
+
+class _Ticket:
+    """Somebody's wait for the outcomes of one envelope's bodies; told once, when all are known."""
+
+    __slots__ = ("_hashes", "_outcomes", "_told")
+
+    def __init__(self, hashes: Sequence[Digest], told: Told) -> None:
+        self._hashes = hashes
+        self._outcomes: dict[Digest, Outcome] = {}
+        self._told = told
+
+    def put(self, tx_hash: Digest, outcome: Outcome) -> None:
+        """One more outcome."""
+        self._outcomes[tx_hash] = outcome
+        if len(self._outcomes) == len(self._hashes):
+            self._told([self._outcomes[item] for item in self._hashes])
+
+
+class _Entry:
+    """One transaction in flight."""
+
+    __slots__ = ("deadline_ms", "tickets")
+
+    def __init__(self, deadline_ms: int) -> None:
+        self.deadline_ms = deadline_ms
+        self.tickets: list[_Ticket] = []
 
 
 class Waiting:
@@ -32,8 +59,7 @@ class Waiting:
         self._monotonic_ms = monotonic_ms
         self._count_max = count_max
         self._age_ms_max = age_ms_max
-        # In the order of their deadlines.
-        self._entries: OrderedDict[Digest, tuple[int, asyncio.Future[Outcome]]] = OrderedDict()
+        self._entries: OrderedDict[Digest, _Entry] = OrderedDict()  # in the order of deadlines
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -48,47 +74,40 @@ class Waiting:
             error = Unavailable(f"{len(self._entries)} transactions in flight", retry_after_ms=100)
             error.code = RejectCode.BUSY
             raise error
-        deadline = self._monotonic_ms() + self._age_ms_max
-        loop = asyncio.get_running_loop()
+        deadline_ms = self._monotonic_ms() + self._age_ms_max
         for tx_hash in tx_hashes:
-            self._entries[tx_hash] = (deadline, loop.create_future())
+            self._entries[tx_hash] = _Entry(deadline_ms)
 
-    def drop(self, tx_hashes: Sequence[Digest]) -> None:
-        """Close entries that never went to the replica."""
+    def listen(self, tx_hashes: Sequence[Digest], told: Told) -> None:
+        """Tell the outcomes of all of them, in order, once they are known.
+
+        Every hash must have an entry.
+        """
+        ticket = _Ticket(tx_hashes, told)
         for tx_hash in tx_hashes:
-            entry = self._entries.pop(tx_hash, None)
-            if entry is not None:
-                entry[1].cancel()
+            self._entries[tx_hash].tickets.append(ticket)
 
     def settle(self, tx_hash: Digest, outcome: Outcome) -> None:
         """The verdict or refusal of a transaction, whether or not anybody waits."""
         entry = self._entries.pop(tx_hash, None)
-        if entry is not None and not entry[1].done():
-            entry[1].set_result(outcome)
-
-    async def outcomes(self, tx_hashes: Sequence[Digest], wait_ms: int) -> list[Outcome] | None:
-        """The outcomes of all of them in order, or None when they did not all come in time.
-
-        Every hash must have an entry.
-        """
-        futures = [self._entries[tx_hash][1] for tx_hash in tx_hashes]
-        _, pending = await asyncio.wait(futures, timeout=wait_ms / 1000)
-        if pending or any(future.cancelled() for future in futures):
-            return None
-        return [future.result() for future in futures]
+        if entry is not None:
+            for ticket in entry.tickets:
+                ticket.put(tx_hash, outcome)
 
     def close(self) -> None:
         """Tell everybody that this node stops."""
         while self._entries:
-            _, (_, future) = self._entries.popitem()
-            if not future.done():
-                future.set_result(Unavailable("the node is stopping"))
+            self.settle(next(iter(self._entries)), Unavailable("the node is stopping"))
 
     def _forget_old(self) -> None:
-        now = self._monotonic_ms()
+        now_ms = self._monotonic_ms()
         while self._entries:
-            tx_hash, (deadline, future) = next(iter(self._entries.items()))
-            if deadline > now:
+            tx_hash, entry = next(iter(self._entries.items()))
+            if entry.deadline_ms > now_ms:
                 return
-            del self._entries[tx_hash]
-            future.cancel()
+            self.settle(tx_hash, no_verdict(self._age_ms_max))
+
+
+def no_verdict(wait_ms: int) -> Unavailable:
+    """What is told when a wait ends and nothing is known."""
+    return Unavailable(f"no verdict within {wait_ms} ms; the same bytes may be sent again")

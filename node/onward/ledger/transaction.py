@@ -79,6 +79,23 @@ class Transaction:
     signers: tuple[bytes, ...]
 
 
+Opened = tuple[tuple[Transaction, ...], ...]
+"""The transactions of a batch, by envelope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedEnvelope:
+    """An envelope that passed `check_envelope`, with what it holds: it is taken apart once."""
+
+    data: bytes
+    transactions: tuple[Transaction, ...]
+
+    @property
+    def tx_hashes(self) -> tuple[Digest, ...]:
+        """The hashes of its bodies, in order."""
+        return tuple(item.tx_hash for item in self.transactions)
+
+
 def body_hash(body: bytes) -> Digest:
     """The id of the transaction with these canonical body bytes."""
     return tagged_hash(TAG_BODY, body)

@@ -16,11 +16,12 @@ from onward.consensus.effects import (
     TipsMoved,
 )
 from onward.consensus.lanes import DurableBatch, Lanes, LanesConfig
+from onward.consensus.links import Link
 from onward.consensus.messages import Fetch
 from onward.errors import Unavailable
 from onward.execution.block import ExecutedBlock, OrderedBlock
 from onward.ledger.block import Batch, Block, Cut, block_digest
-from onward.ledger.transaction import open_envelope
+from onward.ledger.transaction import Opened, open_envelope
 from onward.mempool import Mempool
 from onward.replica.effects import Answer, BatchChecked, Submitted, VerifyJob
 from onward.replica.fetching import Fetching
@@ -61,8 +62,8 @@ class Dissemination:
         """Boot: the durable batches that were not delivered."""
         durable = []
         for batch in batches:
-            opened = [open_envelope(item) for item in batch.envelopes]
-            durable.append(DurableBatch(batch=batch, bodies=sum(map(len, opened))))
+            opened = tuple(open_envelope(item) for item in batch.envelopes)
+            durable.append(DurableBatch(batch=batch, bodies=_count(opened)))
             if batch.author == self._me:
                 self.mempool.track(item.tx_hash for items in opened for item in items)
         self.lanes.restore(tuple(durable))
@@ -70,11 +71,12 @@ class Dissemination:
     # -- our own lane ------------------------------------------------------------------------------
 
     def submit(self, event: Submitted, now_ms: int) -> None:
-        """Take a client's envelope in, or answer that it must come again."""
-        try:
-            self.mempool.add(event.envelope, event.tx_hashes, now_ms)
-        except Unavailable as error:
-            self._out().answers.append(Answer(tx_hashes=event.tx_hashes, error=error))
+        """Take clients' envelopes in, or answer that they must come again."""
+        for envelope in event.envelopes:
+            try:
+                self.mempool.add(envelope, now_ms)
+            except Unavailable as error:
+                self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=error))
 
     def seal_due(self, now_ms: int) -> None:
         """Make batches of what has waited long enough."""
@@ -82,8 +84,10 @@ class Dissemination:
             ready_ms = self.mempool.ready_at_ms()
             if ready_ms is None or ready_ms > now_ms or self.lanes.is_full():
                 return
-            envelopes, bodies = self.mempool.take()
-            self._perform(self.lanes.seal(envelopes, bodies), now_ms)
+            taken = self.mempool.take()
+            envelopes = tuple(item.data for item in taken)
+            opened = tuple(item.transactions for item in taken)
+            self._perform(self.lanes.seal(envelopes, _count(opened), opened), now_ms)
 
     # -- batches of others -------------------------------------------------------------------------
 
@@ -93,9 +97,10 @@ class Dissemination:
 
     def checked(self, event: BatchChecked, now_ms: int) -> None:
         """A batch's envelopes were checked."""
-        if event.bodies is None:
+        bodies = None if event.opened is None else _count(event.opened)
+        if bodies is None:
             self._out().happened("batch_invalid", head=event.head.hex(), error=event.error)
-        self._perform(self.lanes.on_checked(event.head, event.bodies), now_ms)
+        self._perform(self.lanes.on_checked(event.head, bodies, event.opened), now_ms)
 
     def learn_tips(self, peer: ValidatorIndex, tips: Cut, now_ms: int) -> None:
         """A peer says how far it holds each lane."""
@@ -136,11 +141,10 @@ class Dissemination:
         """A block came, asked for or not."""
         self._fetching.got_block(block_digest(block))
 
-    def deliver(self, block: Block) -> tuple[tuple[Batch, ...], tuple[bytes, ...]]:
-        """The batches of a finalized block with their heads, in delivery order."""
+    def deliver(self, block: Block) -> tuple[Link, ...]:
+        """The batches of a finalized block, in delivery order."""
         self._fetching.forget_blocks()
-        links = self.lanes.deliver(block.cut)
-        return tuple(link.batch for link in links), tuple(link.head for link in links)
+        return self.lanes.deliver(block.cut)
 
     def jump(self, ordered: OrderedBlock) -> tuple[Batch, ...]:
         """A block came with its batches from a peer's disk; answers what must become durable."""
@@ -216,3 +220,7 @@ class Dissemination:
                     out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
                 case _:
                     assert_never(effect)
+
+
+def _count(opened: Opened) -> int:
+    return sum(map(len, opened))

@@ -31,6 +31,7 @@ from onward.errors import RejectedError, Unavailable
 from onward.ledger.block import Batch
 from onward.ledger.leaf import LedgerEvent
 from onward.ledger.store import WriteBatch
+from onward.ledger.transaction import CheckedEnvelope, Opened
 from onward.types import Digest, ValidatorIndex
 
 # -- events ----------------------------------------------------------------------------------------
@@ -73,22 +74,21 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """An envelope that passed `check_envelope` at this node's door."""
+    """Envelopes that passed `check_envelope` at this node's door, in the order they came."""
 
-    envelope: bytes
-    tx_hashes: tuple[Digest, ...]
+    envelopes: tuple[CheckedEnvelope, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchChecked:
     """The answer to a `verify` job.
 
-    `bodies`: how many bodies the batch's envelopes hold, or None when some envelope is invalid, and
-    then `error` is the first reason.
+    `opened`: the batch's envelopes taken apart, or None when some envelope is invalid, and then
+    `error` is the first reason.
     """
 
     head: Digest
-    bodies: int | None
+    opened: Opened | None
     error: str = ""
 
 

@@ -382,15 +382,16 @@ class Replica:
     def _deliver(self, effect: Deliver) -> None:
         last = len(effect.blocks) - 1
         for index, block in enumerate(effect.blocks):
-            batches, heads = self._lanes.deliver(block)
+            links = self._lanes.deliver(block)
             own = index == last and effect.final.signatures
             self._push(
                 OrderedBlock(
                     block=block,
                     digest=_digest_in(effect, index),
                     final=encode(effect.final) if own else b"",
-                    batches=batches,
-                    heads=heads,
+                    batches=tuple(link.batch for link in links),
+                    heads=tuple(link.head for link in links),
+                    opened=tuple(link.opened for link in links),
                 )
             )
 

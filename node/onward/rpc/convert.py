@@ -18,6 +18,7 @@ from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import LedgerEvent, TransactionLeaf
 from onward.replica.answers import NodeStatus, PeerStatus, Submission, verdict_of
 from onward.replica.effects import Verdict
+from onward.rpc.ports import Result
 from onward.rpc.status import failure_of
 from onward.types import Digest
 from onward_proto.canonical import CanonicalError, decode, encode
@@ -73,7 +74,7 @@ def parse_peer_frame(data: bytes) -> tuple[bytes, bytes]:
 # -- what the node answers -------------------------------------------------------------------------
 
 
-def verdict_out(verdict: Verdict) -> gateway_pb2.Verdict:
+def verdict_out(verdict: Verdict, *, with_event: bool = True) -> gateway_pb2.Verdict:
     """A verdict for the wire."""
     return gateway_pb2.Verdict(
         tx_hash=verdict.tx_hash,
@@ -83,16 +84,24 @@ def verdict_out(verdict: Verdict) -> gateway_pb2.Verdict:
         height=verdict.height,
         outcome=gateway_pb2.Outcome.ValueType(verdict.outcome),
         log_index=verdict.log_index,
-        event=encode(verdict.event) if verdict.event else b"",
+        event=encode(verdict.event) if verdict.event and with_event else b"",
     )
 
 
-def submission_out(submission: Submission) -> gateway_pb2.SubmitReply:
+def submission_out(submission: Submission, *, with_events: bool = True) -> gateway_pb2.SubmitReply:
     """The answer to a submission for the wire."""
     return gateway_pb2.SubmitReply(
         tx_hashes=submission.tx_hashes,
-        verdicts=[verdict_out(item) for item in submission.verdicts],
+        verdicts=[verdict_out(item, with_event=with_events) for item in submission.verdicts],
     )
+
+
+def settled_out(number: int, result: Result, *, with_events: bool) -> gateway_pb2.Settled:
+    """What became of one envelope of a stream."""
+    if isinstance(result, Submission):
+        reply = submission_out(result, with_events=with_events)
+        return gateway_pb2.Settled(id=number, reply=reply)
+    return gateway_pb2.Settled(id=number, refusal=refusal_out(result))
 
 
 def transaction_out(stored: StoredTransaction) -> gateway_pb2.TransactionReply:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from onward.consensus.messages import PeerMessage
+from onward.errors import RejectedError, Unavailable
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.replica.answers import NodeStatus, Submission
 from onward.replica.effects import Verdict
@@ -30,6 +32,10 @@ class PeerEvents(Protocol):
         """An error that ends the node came up on a link."""
 
 
+Result = Submission | RejectedError | Unavailable
+"""What becomes of one envelope."""
+
+
 class GatewayPort(Protocol):
     """What clients may ask. Every method raises `RejectedError` or `Unavailable`.
 
@@ -38,6 +44,11 @@ class GatewayPort(Protocol):
 
     async def submit(self, envelope: bytes, wait_ms: int) -> Submission:
         """Take an envelope in and wait for its verdicts."""
+
+    async def submit_many(
+        self, envelopes: Sequence[bytes], wait_ms: int, tell: Callable[[int, Result], None]
+    ) -> None:
+        """Take envelopes in, in order; `tell(place, result)` comes once for each, now or later."""
 
     def dry_run(self, read: bytes, body: bytes) -> Verdict:
         """What the chain would say to `body` now."""

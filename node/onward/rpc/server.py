@@ -6,7 +6,6 @@ runtime's.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +20,7 @@ from onward.rpc import convert, tls
 from onward.rpc.ports import GatewayPort
 from onward.rpc.services import GATEWAY_SERVICE
 from onward.rpc.status import failure_of, is_fatal
+from onward.rpc.submission_stream import SubmissionStream
 from onward_proto.v1 import gateway_pb2
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
@@ -94,35 +94,11 @@ class GatewayService:
 
     async def _submit_stream(self, _requests: object, context: Any) -> None:
         """Many submissions at once; a malformed message ends the stream, a refusal does not."""
-        room = asyncio.Semaphore(limits.GATEWAY_STREAM_CALLS_MAX)
-        writing = asyncio.Lock()
-        failure = None
-
-        async def answer(request: gateway_pb2.StreamedSubmit) -> None:
-            reply = gateway_pb2.StreamedReply(id=request.id)
-            try:
-                submission = await self._port.submit(
-                    request.submit.envelope, request.submit.wait_ms
-                )
-                reply.reply.CopyFrom(convert.submission_out(submission))
-            except Exception as error:  # noqa: BLE001  # told to the node, never swallowed
-                self._tell(error)
-                reply.refusal.CopyFrom(convert.refusal_out(error))
-            finally:
-                room.release()
-            async with writing:
-                await context.write(reply.SerializeToString())
-
-        async with asyncio.TaskGroup() as group:
-            while (data := await context.read()) is not grpc.aio.EOF:
-                try:
-                    request = convert.parse(gateway_pb2.StreamedSubmit, data)
-                except OnwardError as error:
-                    failure = failure_of(error)
-                    break
-                await room.acquire()
-                group.create_task(answer(request))
-        if failure is not None:
+        try:
+            await SubmissionStream(self._port, context).run()
+        except Exception as error:  # noqa: BLE001  # told to the node, never swallowed
+            self._tell(error)
+            failure = failure_of(error)
             await context.abort(failure.status, failure.message, failure.metadata)
 
     def _guarded(self, handle: Handle) -> Callable[[bytes, Any], Awaitable[bytes]]:

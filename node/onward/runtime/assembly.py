@@ -11,7 +11,8 @@ from onward.consensus.messages import Packet, PeerMessage
 from onward.crypto.signing import SigningKey, verify
 from onward.errors import CorruptionError, DivergenceError, InvariantError
 from onward.execution.body import ContractFor
-from onward.gateway.door import DoorSettings, Gateway
+from onward.gateway.door import Gateway
+from onward.gateway.ports import DoorSettings
 from onward.ledger.chain import read_block, read_tip
 from onward.replica.answers import NodeStatus, PeerStatus
 from onward.replica.effects import PeerDown, PeerUp

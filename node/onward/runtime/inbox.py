@@ -79,15 +79,15 @@ class Inbox:
         self._put(event, 0)
 
     def offer(self, event: Submitted) -> bool:
-        """Queue a submission; False when there is no room or the node stops."""
-        size = len(event.envelope)
+        """Queue submissions; False when there is no room for them or the node stops."""
+        size, count = _bytes_of(event), len(event.envelopes)
         if (
             self._closed
-            or self._submissions >= limits.INBOX_SUBMISSIONS_MAX
+            or self._submissions + count > limits.INBOX_SUBMISSIONS_MAX
             or self._submitted_bytes + size > limits.MEMPOOL_BYTES_MAX
         ):
             return False
-        self._submissions += 1
+        self._submissions += count
         self._submitted_bytes += size
         self._put(event, size)
         return True
@@ -114,8 +114,8 @@ class Inbox:
                 backlog.count -= 1
                 if not backlog.is_full:
                     backlog.room.set()
-            case Submitted():
-                self._submissions -= 1
+            case Submitted(envelopes=envelopes):
+                self._submissions -= len(envelopes)
                 self._submitted_bytes -= item.size
             case _:
                 pass
@@ -144,3 +144,7 @@ class Inbox:
     def _put(self, event: Event, size: int) -> None:
         self._items.append(_Item(event, size))
         self._filled.set()
+
+
+def _bytes_of(event: Submitted) -> int:
+    return sum(len(envelope.data) for envelope in event.envelopes)

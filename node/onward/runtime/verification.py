@@ -17,7 +17,7 @@ from typing import Protocol
 from onward import limits
 from onward.crypto.signing import Verify
 from onward.errors import RejectedError
-from onward.ledger.transaction import check_envelope
+from onward.ledger.transaction import Opened, Transaction, check_envelope
 from onward.replica.effects import BatchChecked, VerifyJob
 from onward.telemetry.metrics import Metrics
 
@@ -64,21 +64,23 @@ class LoopVerifier:
                 await self._filled.wait()
             job = self._jobs.popleft()
             started = time.perf_counter()
-            bodies, error = await self._check(job)
+            opened, error = await self._check(job)
             self._metrics.verify_seconds.observe(time.perf_counter() - started)
             self._metrics.verify_jobs.set(len(self._jobs))
-            self._answer(BatchChecked(head=job.head, bodies=bodies, error=error))
+            self._answer(BatchChecked(head=job.head, opened=opened, error=error))
 
-    async def _check(self, job: VerifyJob) -> tuple[int | None, str]:
+    async def _check(self, job: VerifyJob) -> tuple[Opened | None, str]:
+        opened: list[tuple[Transaction, ...]] = []
         bodies = 0
         for place, envelope in enumerate(job.batch.envelopes):
             if place and place % limits.VERIFY_CHUNK_ENVELOPES == 0:
                 await asyncio.sleep(0)
             try:
-                bodies += len(check_envelope(envelope, self._chain_id, self._verify))
+                opened.append(check_envelope(envelope, self._chain_id, self._verify))
             except RejectedError as error:
                 return None, f"envelope {place}: {error.code}: {error}"
+            bodies += len(opened[-1])
             if bodies > limits.BATCH_BODIES_MAX:
                 return None, f"more than {limits.BATCH_BODIES_MAX} bodies"
         self._metrics.verified_envelopes.inc(len(job.batch.envelopes))
-        return bodies, ""
+        return tuple(opened), ""

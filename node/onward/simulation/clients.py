@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from onward.ledger.leaf import Outcome
+from onward.ledger.transaction import CheckedEnvelope, open_envelope
 from onward.replica.effects import Answer, Commit
 from onward.simulation.host import Host
 from onward.simulation.oracles import SafetyOracles
@@ -44,9 +45,7 @@ class _Pending:
     order: Order
     open: set[Digest]
     host: int
-    boots: int
     retry_at_ms: int
-    since_ms: int
 
 
 class Clients:
@@ -67,7 +66,6 @@ class Clients:
         self._oracles = oracles
         self._counts = counts
         self._pending: dict[Digest, _Pending] = {}  # by each open tx hash
-        self.answered = 0
 
     @property
     def waiting(self) -> int:
@@ -78,13 +76,19 @@ class Clients:
         """Submit some new envelopes."""
         for _ in range(envelopes):
             order = self._workload.next_order(utc_ms)
-            pending = _Pending(order, set(order.tx_hashes), 0, 0, 0, now_ms)
+            pending = _Pending(order, set(order.tx_hashes), 0, 0)
             for tx_hash in order.tx_hashes:
                 self._pending[tx_hash] = pending
             self._try(pending, now_ms)
             if twice_permille and self._rng.randrange(1000) < twice_permille:
-                self._counts["client.double_submit"] += 1
-                self._rng.choice(self._hosts).submit(order.envelope, order.tx_hashes)
+                self._submit_again(pending)
+
+    def _submit_again(self, pending: _Pending) -> None:
+        """It counts where another validator hears it."""
+        host = self._rng.choice(self._hosts)
+        if host.machine is not None and host.index != pending.host:
+            self._counts["client.double_submit"] += 1
+        host.submit(checked(pending.order.envelope))
 
     def retry(self, now_ms: int) -> None:
         """Whoever has waited too long goes to another validator with the same bytes."""
@@ -116,18 +120,22 @@ class Clients:
         if not up:
             return
         host = self._rng.choice(up)
-        pending.host, pending.boots = host.index, host.boots
+        pending.host = host.index
         for tx_hash in pending.order.tx_hashes:
             known = host.disk.verdict(tx_hash) if tx_hash in pending.open else None
             if known is not None:
                 self._settle(tx_hash, *known)
         if pending.open:
-            host.submit(pending.order.envelope, pending.order.tx_hashes)
+            host.submit(checked(pending.order.envelope))
 
     def _settle(self, tx_hash: Digest, height: int, code: str, outcome: int) -> None:
         self._oracles.on_told(tx_hash, height, code)
-        self.answered += 1
         self._counts[f"verdict.{Outcome(outcome).name.lower()}"] += 1
         pending = self._pending.pop(tx_hash)
         pending.open.discard(tx_hash)
         self._workload.on_verdict(tx_hash, code)
+
+
+def checked(envelope: bytes) -> CheckedEnvelope:
+    """An envelope as it comes from the door, which has nothing to find in an honest client's."""
+    return CheckedEnvelope(data=envelope, transactions=open_envelope(envelope))

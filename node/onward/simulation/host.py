@@ -11,10 +11,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import PeerMessage, Vote
 from onward.errors import MalformedError, OnwardError, PeerFault
 from onward.ledger.block import Batch
 from onward.ledger.store import Store
+from onward.ledger.transaction import CheckedEnvelope, Opened
 from onward.replica.effects import (
     Answer,
     BatchChecked,
@@ -29,6 +31,7 @@ from onward.replica.effects import (
     VerifyJob,
 )
 from onward.simulation.disk import Loss, PowerCut, SimulatedDisk
+from onward.simulation.faults import FaultKind
 from onward.simulation.oracles import Violation
 from onward.storage.catch_up import chain_page
 from onward.types import Digest
@@ -68,11 +71,11 @@ class Surroundings(Protocol):
     def transmit(self, host: Host, to: int, message: PeerMessage) -> None:
         """Put a message on the link from `host` to the validator `to`."""
 
-    def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[int | None, str]:
+    def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[Opened | None, str]:
         """The stateless check of a batch: how many bodies it holds, or None and why not."""
 
-    def on_booted(self, host: Host) -> None:
-        """The machine starts over what its disk holds."""
+    def on_booted(self, host: Host, journal: tuple[JournalRecord, ...]) -> None:
+        """The machine starts over what its disk holds, this journal among it."""
 
     def on_effects(self, host: Host, event: Event, effects: Effects) -> None:
         """A step was taken; nothing of it has been performed."""
@@ -89,8 +92,8 @@ class Surroundings(Protocol):
     def on_fault(self, host: Host, event: Event, error: OnwardError) -> None:
         """A step was refused: the sender of its message broke a rule."""
 
-    def on_power_cut(self, host: Host) -> None:
-        """The host's fuse blew."""
+    def on_power_cut(self, host: Host, fault: FaultKind) -> None:
+        """The power of the host went, in the midst of something."""
 
 
 class Host:
@@ -144,10 +147,12 @@ class Host:
         self.boots += 1
         boot = self.disk.open()
         self.height = self.disk.height()
-        self._world.on_booted(self)
-        self._world.on_durable(self, (r for r in boot.journal if isinstance(r, Vote)))
+        self._world.on_booted(self, boot.journal)
         self.machine = self._start(self.disk.store)
-        self._take(boot)
+        try:
+            self._take(boot)
+        except PowerCut as cut:
+            self._world.on_power_cut(self, cut.fault)
 
     def crash(self, loss: Loss) -> None:
         """Stop at once. What the disk had not synced may be lost, if the power went too."""
@@ -180,16 +185,16 @@ class Host:
         if self.fuse is not None:
             self.fuse -= 1
             if self.fuse <= 0:
-                raise PowerCut
+                raise PowerCut(FaultKind.FUSE)
 
     def burn_disk(self, operation: str) -> None:
         """One more disk operation: it burns both fuses."""
         if operation == self.cut_before:
-            raise PowerCut
+            raise PowerCut(FaultKind.ROTATION)
         if self.disk_fuse is not None:
             self.disk_fuse -= 1
             if self.disk_fuse <= 0:
-                raise PowerCut
+                raise PowerCut(FaultKind.POWER)
         self.burn()
 
     @property
@@ -203,9 +208,9 @@ class Host:
         """An event reaches the incarnation `boots` of this machine, if it still runs."""
         self._guarded(boots, self._take, event)
 
-    def submit(self, envelope: bytes, tx_hashes: tuple[Digest, ...]) -> None:
+    def submit(self, envelope: CheckedEnvelope) -> None:
         """A client's envelope, past the checks at the door."""
-        self._guarded(self.boots, self._take, Submitted(envelope=envelope, tx_hashes=tx_hashes))
+        self._guarded(self.boots, self._take, Submitted(envelopes=(envelope,)))
 
     def receive(self, boots: int, sender: int, message: PeerMessage) -> None:
         """A message arrives on the connection with `sender`, if that still stands."""
@@ -221,8 +226,8 @@ class Host:
             return
         try:
             action(*arguments)
-        except PowerCut:
-            self._world.on_power_cut(self)
+        except PowerCut as cut:
+            self._world.on_power_cut(self, cut.fault)
 
     def _take(self, event: Event) -> None:
         machine = self.machine
@@ -254,8 +259,8 @@ class Host:
         self._pump()
 
     def _verified(self, job: VerifyJob) -> None:
-        bodies, error = self._world.check_batch(self, job.batch, job.head)
-        self._take(BatchChecked(head=job.head, bodies=bodies, error=error))
+        opened, error = self._world.check_batch(self, job.batch, job.head)
+        self._take(BatchChecked(head=job.head, opened=opened, error=error))
 
     def _wake(self, at_ms: int | None) -> None:
         """Only the newest wish counts."""
@@ -346,8 +351,8 @@ def describe(event: Event) -> str:
             return f"Boot journal={len(journal)} batches={len(batches)}"
         case BatchChecked(head=head, error=error):
             return f"BatchChecked {head.hex()[:8]} {error or 'ok'}"
-        case Submitted(tx_hashes=tx_hashes):
-            return f"Submitted {tx_hashes[0].hex()[:8]}"
+        case Submitted(envelopes=(first, *_)):
+            return f"Submitted {first.tx_hashes[0].hex()[:8]}"
         case _:
             return type(event).__name__
 

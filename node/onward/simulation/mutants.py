@@ -1,7 +1,7 @@
 """Planted bugs: each must make some seed fail, or the oracles are not worth their name.
 
 They are applied to the real objects from outside, at the seams that a mistake would sit in; nothing
-in the node knows of them. Each names what must catch it sooner or later.
+in the node knows of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from onward.consensus.promises import FINALIZE
 from onward.errors import invariant
 from onward.ledger.block import Batch
 from onward.ledger.store import STATE, Store
-from onward.ledger.transaction import open_envelope
+from onward.ledger.transaction import Opened, open_envelope
 from onward.simulation.disk import SteppedDisk
 from onward.system.parties import read_party
 from onward.types import ValidatorSet
@@ -36,7 +36,7 @@ class Mutant:
     def on_replica(self, replica: Any) -> None:
         """Change a replica before its first event."""
 
-    def check_batch(self, host: Any, batch: Batch) -> tuple[int | None, str]:
+    def check_batch(self, host: Any, batch: Batch) -> tuple[Opened | None, str]:
         """Stands in for the stateless check of a batch, where `checks_batches`."""
         del host, batch
         return None, ""
@@ -145,16 +145,16 @@ class KeyLookupAtBatchCheck(Mutant):
 
     checks_batches = True
 
-    def check_batch(self, host: Any, batch: Batch) -> tuple[int | None, str]:
+    def check_batch(self, host: Any, batch: Batch) -> tuple[Opened | None, str]:
         """The check asks the state, which is another one at each validator."""
-        state, bodies = _State(host.disk.store), 0
-        for envelope in batch.envelopes:
-            for transaction in open_envelope(envelope):
-                bodies += 1
+        state = _State(host.disk.store)
+        opened = tuple(open_envelope(envelope) for envelope in batch.envelopes)
+        for transactions in opened:
+            for transaction in transactions:
                 record = read_party(state, transaction.body.actor)
                 if record is None or not set(record.public_keys) & set(transaction.signers):
                     return None, f"E_PARTY: {transaction.body.actor}"
-        return bodies, ""
+        return opened, ""
 
 
 class _State:

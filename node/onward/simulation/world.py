@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
+from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import (
     ChainPage,
     ChainRequest,
@@ -31,7 +32,7 @@ from onward.consensus.messages import (
 )
 from onward.errors import OnwardError, RejectedError, invariant
 from onward.ledger.block import Batch
-from onward.ledger.transaction import check_envelope
+from onward.ledger.transaction import Opened, check_envelope
 from onward.replica.effects import Answer, Commit, Effects, Event, Received
 from onward.simulation.byzantine import LIARS
 from onward.simulation.byzantine.liar import Liar, LiarKit
@@ -40,9 +41,9 @@ from onward.simulation.clients import Clients
 from onward.simulation.connections import Connections
 from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
 from onward.simulation.disk import Loss, SimulatedDisk, SteppedDisk
-from onward.simulation.faults import Fault, Options
+from onward.simulation.faults import Fault, FaultKind, Options
 from onward.simulation.host import Host, describe, describe_happened
-from onward.simulation.injector import Injector
+from onward.simulation.injector import DARK_MS, Injector
 from onward.simulation.mutants import Mutant
 from onward.simulation.network import Network, links_between
 from onward.simulation.oracles import SafetyOracles, Violation
@@ -84,7 +85,7 @@ class World:
         self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._sequence = 0
         self._audit = blake2b(digest_size=16)
-        self._checked: dict[bytes, tuple[int | None, str]] = {}
+        self._checked: dict[bytes, tuple[Opened | None, str]] = {}
         self._messages = 0
         self.size = self.options.validators
         self.network = Network(self._source("network"), self.options)
@@ -293,7 +294,7 @@ class World:
         if self._messages % _ROUND_TRIP_ONE_IN == 0:
             invariant(decode_frame(encode_frame(message)) == message, "codec round trip")
 
-    def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[int | None, str]:
+    def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[Opened | None, str]:
         """What a verifier process answers. Stateless, so one answer serves all."""
         if self.mutant is not None and self.mutant.checks_batches:
             return self.mutant.check_batch(host, batch)
@@ -301,19 +302,19 @@ class World:
             self._checked[head] = self._judge_batch(batch)
         return self._checked[head]
 
-    def _judge_batch(self, batch: Batch) -> tuple[int | None, str]:
-        bodies = 0
+    def _judge_batch(self, batch: Batch) -> tuple[Opened | None, str]:
+        chain_id = self.consortium.genesis.chain_id
         try:
-            for envelope in batch.envelopes:
-                bodies += len(check_envelope(envelope, self.consortium.genesis.chain_id, verify))
+            opened = tuple(check_envelope(item, chain_id, verify) for item in batch.envelopes)
         except RejectedError as error:
             return None, f"{error.code}: {error}"
-        return bodies, ""
+        return opened, ""
 
-    def on_booted(self, host: Host) -> None:
-        """Heights begin where the disk left them."""
+    def on_booted(self, host: Host, journal: tuple[JournalRecord, ...]) -> None:
+        """Heights begin where the disk left them; no promise is forgotten."""
         if not host.is_liar:
             self.oracles.on_boot(host.name, host.height)
+            self.oracles.on_journal(host.name, journal)
 
     def on_effects(self, host: Host, event: Event, effects: Effects) -> None:
         """Audit, trace and judge a step."""
@@ -373,10 +374,10 @@ class World:
             self.oracles.on_accused(host.name, event.peer, is_liar=event.peer in self.liar_indexes)
         self.connections.drop(host, event.peer)
 
-    def on_power_cut(self, host: Host) -> None:
-        """The fuse of `host` blew: it lies in the dark for a while."""
-        self.counts["crash.between_effects"] += 1
-        self.injector.crash(host, Loss.POWER, self.injector.dark_ms)
+    def on_power_cut(self, host: Host, fault: FaultKind) -> None:
+        """An armed fault cut the power of `host`: it lies in the dark for a while."""
+        self.counts[fault] += 1
+        self.injector.crash(host, Loss.POWER, DARK_MS)
 
     def _say(self, host: Host, event: Event, effects: Effects) -> None:
         if self._trace is None:

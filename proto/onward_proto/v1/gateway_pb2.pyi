@@ -99,25 +99,54 @@ global___SubmitReply = SubmitReply
 class StreamedSubmit(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ID_FIELD_NUMBER: builtins.int
-    SUBMIT_FIELD_NUMBER: builtins.int
-    id: builtins.int
-    """Chosen by the client; comes back with the reply."""
+    FIRST_ID_FIELD_NUMBER: builtins.int
+    ENVELOPES_FIELD_NUMBER: builtins.int
+    WAIT_MS_FIELD_NUMBER: builtins.int
+    WITHOUT_EVENTS_FIELD_NUMBER: builtins.int
+    first_id: builtins.int
+    """Number of the first envelope, chosen by the client; the others count up from it. The number
+    comes back with each envelope's reply.
+    """
+    wait_ms: builtins.int
+    """As in SubmitRequest, for each of them."""
+    without_events: builtins.bool
+    """Leave the events out of the verdicts."""
     @property
-    def submit(self) -> global___SubmitRequest: ...
+    def envelopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Canonical bytes of Envelopes, taken in one by one, in order."""
+
     def __init__(
         self,
         *,
-        id: builtins.int = ...,
-        submit: global___SubmitRequest | None = ...,
+        first_id: builtins.int = ...,
+        envelopes: collections.abc.Iterable[builtins.bytes] | None = ...,
+        wait_ms: builtins.int = ...,
+        without_events: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["submit", b"submit"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["id", b"id", "submit", b"submit"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["envelopes", b"envelopes", "first_id", b"first_id", "wait_ms", b"wait_ms", "without_events", b"without_events"]) -> None: ...
 
 global___StreamedSubmit = StreamedSubmit
 
 @typing.final
 class StreamedReply(google.protobuf.message.Message):
+    """The envelopes that were settled since the last reply, in that order."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SETTLED_FIELD_NUMBER: builtins.int
+    @property
+    def settled(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Settled]: ...
+    def __init__(
+        self,
+        *,
+        settled: collections.abc.Iterable[global___Settled] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["settled", b"settled"]) -> None: ...
+
+global___StreamedReply = StreamedReply
+
+@typing.final
+class Settled(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
@@ -139,7 +168,7 @@ class StreamedReply(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["id", b"id", "refusal", b"refusal", "reply", b"reply", "result", b"result"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["result", b"result"]) -> typing.Literal["reply", "refusal"] | None: ...
 
-global___StreamedReply = StreamedReply
+global___Settled = Settled
 
 @typing.final
 class Refusal(google.protobuf.message.Message):

@@ -87,7 +87,8 @@ class GatewayServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitStream(self, request_iterator, context):
-        """As Submit, for many envelopes over one stream; replies come in the order of the verdicts.
+        """As Submit, for many envelopes over one stream: many in a message, each with a result of its own,
+        and many results in a reply, in the order in which they come to be known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

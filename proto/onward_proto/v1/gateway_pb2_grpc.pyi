@@ -38,7 +38,9 @@ class GatewayStub:
         onward_proto.v1.gateway_pb2.StreamedSubmit,
         onward_proto.v1.gateway_pb2.StreamedReply,
     ]
-    """As Submit, for many envelopes over one stream; replies come in the order of the verdicts."""
+    """As Submit, for many envelopes over one stream: many in a message, each with a result of its own,
+    and many results in a reply, in the order in which they come to be known.
+    """
 
     DryRun: grpc.UnaryUnaryMultiCallable[
         onward_proto.v1.gateway_pb2.DryRunRequest,
@@ -87,7 +89,9 @@ class GatewayAsyncStub:
         onward_proto.v1.gateway_pb2.StreamedSubmit,
         onward_proto.v1.gateway_pb2.StreamedReply,
     ]
-    """As Submit, for many envelopes over one stream; replies come in the order of the verdicts."""
+    """As Submit, for many envelopes over one stream: many in a message, each with a result of its own,
+    and many results in a reply, in the order in which they come to be known.
+    """
 
     DryRun: grpc.aio.UnaryUnaryMultiCallable[
         onward_proto.v1.gateway_pb2.DryRunRequest,
@@ -140,7 +144,9 @@ class GatewayServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[onward_proto.v1.gateway_pb2.StreamedSubmit],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[onward_proto.v1.gateway_pb2.StreamedReply], collections.abc.AsyncIterator[onward_proto.v1.gateway_pb2.StreamedReply]]:
-        """As Submit, for many envelopes over one stream; replies come in the order of the verdicts."""
+        """As Submit, for many envelopes over one stream: many in a message, each with a result of its own,
+        and many results in a reply, in the order in which they come to be known.
+        """
 
     @abc.abstractmethod
     def DryRun(

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import cast
 
 import pytest
-from tests.support.cluster import ADMINISTRATOR, T0_MS, Cluster, DictStore
+from tests.support.cluster import ADMINISTRATOR, T0_MS, Cluster, DictStore, submitted
 
 from onward.audit.receipt_verifier import Code, ReceiptError, ReceiptSummary, verify_receipt
 from onward.crypto.signing import SigningKey
@@ -20,7 +20,6 @@ from onward.ledger.receipt import encode_receipt, parse_receipt
 from onward.ledger.store import checkpoint_key
 from onward.ledger.transaction import Body, body_hash, decode_envelope, seal_envelope
 from onward.replica.answers import NodeStatus
-from onward.replica.effects import Submitted
 from onward.runtime.reads import NodeReads
 from onward.storage.disk import NodeDisk
 from onward.system.parties import pseudonym_of
@@ -82,7 +81,7 @@ def registering(person: int, salt: int) -> bytes:
 def submit(cluster: Cluster, bodies: list[bytes], *signers: SigningKey) -> tuple[Digest, ...]:
     hashes = tuple(body_hash(body) for body in bodies)
     envelope = seal_envelope(cluster.genesis.chain_id, bodies, signers)
-    cluster.event(0, Submitted(envelope=envelope, tx_hashes=hashes))
+    cluster.event(0, submitted(envelope))
     return hashes
 
 

@@ -9,7 +9,8 @@ import pytest
 from onward import limits
 from onward.crypto.signing import SigningKey, verify
 from onward.errors import RejectCode, RejectedError, Unavailable
-from onward.gateway.door import DoorSettings, Gateway
+from onward.gateway.door import Gateway
+from onward.gateway.ports import DoorSettings
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import LedgerEvent, TransactionLeaf
 from onward.ledger.read import (
@@ -178,7 +179,7 @@ def waiting_for(gateway: Gateway, envelope: bytes) -> asyncio.Task[Submission]:
 async def test_client_gets_the_verdict_of_its_transaction(gateway: Gateway, node: FakeNode) -> None:
     submitting = waiting_for(gateway, sealed())
     await taken_in(node)
-    (tx_hash,) = node.inbox[0].tx_hashes
+    (tx_hash,) = node.inbox[0].envelopes[0].tx_hashes
     assert tx_hash == body_hash(body())
     gateway.finished([verdict(tx_hash, "E_DEPTH")])
     assert (await submitting).verdicts == (verdict(tx_hash, "E_DEPTH"),)
@@ -251,7 +252,7 @@ async def test_replicas_refusal_reaches_everybody_who_waits(
     submitting = waiting_for(gateway, sealed())
     await taken_in(node)
     busy = Unavailable("mempool is full", retry_after_ms=50)
-    gateway.refused(Answer(tx_hashes=node.inbox[0].tx_hashes, error=busy))
+    gateway.refused(Answer(tx_hashes=node.inbox[0].envelopes[0].tx_hashes, error=busy))
     with pytest.raises(Unavailable) as refused:
         await submitting
     assert refused.value.retry_after_ms == 50

@@ -23,7 +23,8 @@ from tests.unit.gateway.test_door import (
 
 from onward.crypto.signing import SigningKey, verify
 from onward.errors import RejectedError, Unavailable
-from onward.gateway.door import DoorSettings, Gateway
+from onward.gateway.door import Gateway
+from onward.gateway.ports import DoorSettings
 from onward.ledger.leaf import LedgerEvent
 from onward.ledger.read import METHOD_DRY_RUN, METHOD_TRANSACTION
 from onward.ledger.transaction import Body, body_hash

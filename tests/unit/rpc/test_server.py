@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +23,7 @@ from onward.replica.answers import NodeStatus, PeerStatus, Submission
 from onward.replica.effects import Verdict
 from onward.rpc import convert, tls
 from onward.rpc.client import Client, Endpoint, NodeClient
+from onward.rpc.ports import Result
 from onward.rpc.server import bind, gateway_server
 from onward.rpc.services import GATEWAY_SERVICE
 from onward.types import Digest
@@ -87,6 +88,15 @@ class ScriptedGateway:
         if envelope == b"refused":
             raise RejectedError("E_SIG", "forged")
         return Submission(tx_hashes=(Digest(bytes([1]) * 32),), verdicts=(verdict(),))
+
+    async def submit_many(
+        self, envelopes: Sequence[bytes], wait_ms: int, tell: Callable[[int, Result], None]
+    ) -> None:
+        for place, envelope in enumerate(envelopes):
+            try:
+                tell(place, await self.submit(envelope, wait_ms))
+            except RejectedError as error:
+                tell(place, error)
 
     def dry_run(self, read: bytes, body: bytes) -> Verdict:
         self._speak()
@@ -221,15 +231,12 @@ async def test_stream_carries_verdicts_and_refusals_and_ends_at_nonsense(node: A
         options=(("grpc.ssl_target_name_override", tls.host_name(node.endpoint.public_key)),),
     )
     call: Any = channel.stream_stream(f"/{GATEWAY_SERVICE}/SubmitStream")()
-    for number, envelope in ((1, b"good"), (2, b"refused")):
-        request = gateway_pb2.StreamedSubmit(
-            id=number, submit=gateway_pb2.SubmitRequest(envelope=envelope)
-        )
-        await call.write(request.SerializeToString())
-    replies = {}
-    for _ in range(2):
+    request = gateway_pb2.StreamedSubmit(first_id=1, envelopes=[b"good", b"refused"])
+    await call.write(request.SerializeToString())
+    replies: dict[int, Any] = {}
+    while len(replies) < 2:
         reply = gateway_pb2.StreamedReply.FromString(await call.read())
-        replies[reply.id] = reply
+        replies |= {item.id: item for item in reply.settled}
     assert replies[1].reply.verdicts[0].code == "OK"
     assert replies[2].refusal.code == "E_SIG"
     await call.write(b"\xff")
@@ -237,6 +244,33 @@ async def test_stream_carries_verdicts_and_refusals_and_ends_at_nonsense(node: A
         await call.read()
     assert ended.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     await channel.close()
+    await still_answers(node)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        gateway_pb2.StreamedSubmit(first_id=2**64 - 1, envelopes=[b"good"]),
+        gateway_pb2.StreamedSubmit(envelopes=[b""] * (limits.GATEWAY_STREAM_CALLS_MAX + 1)),
+    ],
+    ids=["numbers", "room"],
+)
+async def test_stream_message_that_cannot_be_numbered_or_kept_ends_the_stream(
+    node: Any, request_: gateway_pb2.StreamedSubmit
+) -> None:
+    """A result whose number does not fit would come up in the middle of a block's verdicts."""
+    channel = grpc.aio.secure_channel(
+        node.endpoint.address,
+        tls.channel_credentials(node.endpoint.public_key),
+        options=(("grpc.ssl_target_name_override", tls.host_name(node.endpoint.public_key)),),
+    )
+    call: Any = channel.stream_stream(f"/{GATEWAY_SERVICE}/SubmitStream")()
+    await call.write(request_.SerializeToString())
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        await call.read()
+    assert ended.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    await channel.close()
+    assert not node.gateway.envelopes
     await still_answers(node)
 
 

@@ -15,6 +15,7 @@ from onward import limits
 from onward.consensus.messages import ChainPage, ChainRequest, PeerMessage, Vote
 from onward.errors import CorruptionError, InvariantError, Unavailable
 from onward.ledger.store import WriteBatch
+from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.effects import (
     Answer,
     BatchChecked,
@@ -166,7 +167,7 @@ class Stand:
         """One event for each of these answers."""
         for item in effects:
             self.replica.script.append(item)
-            self.inbox.tell(BatchChecked(head=Digest(bytes(32)), bodies=1))
+            self.inbox.tell(BatchChecked(head=Digest(bytes(32)), opened=((),)))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
@@ -333,5 +334,5 @@ async def test_failed_disk_ends_the_node_with_nothing_sent(stand: Stand) -> None
 
 
 async def test_submissions_are_stepped(stand: Stand) -> None:
-    assert stand.inbox.offer(Submitted(envelope=b"x", tx_hashes=(NIL,)))
+    assert stand.inbox.offer(Submitted(envelopes=(CheckedEnvelope(data=b"x", transactions=()),)))
     await stand.until(lambda: isinstance(stand.replica.stepped[-1], Submitted))

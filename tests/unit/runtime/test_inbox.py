@@ -7,17 +7,18 @@ import pytest
 from onward import limits
 from onward.consensus.messages import ChainRequest
 from onward.errors import InvariantError
+from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.effects import BatchChecked, Received, Submitted
 from onward.runtime.inbox import Inbox
 from onward.types import Digest, ValidatorIndex
 
 ONE, TWO = ValidatorIndex(1), ValidatorIndex(2)
 MESSAGE = ChainRequest(from_height=1)
-CHECKED = BatchChecked(head=Digest(bytes(32)), bodies=1)
+CHECKED = BatchChecked(head=Digest(bytes(32)), opened=((),))
 
 
 def submitted(size: int = 10) -> Submitted:
-    return Submitted(envelope=bytes(size), tx_hashes=())
+    return Submitted(envelopes=(CheckedEnvelope(data=bytes(size), transactions=()),))
 
 
 async def test_events_come_out_as_they_went_in() -> None:

@@ -57,7 +57,7 @@ async def test_every_job_has_its_answer_in_order() -> None:
     forged = good[:-1] + bytes([good[-1] ^ 1])
     answers, _ = await answers_to(job(1, good), job(2, good, forged), job(3, b"\xff"))
     assert [item.head[0] for item in answers] == [1, 2, 3]
-    assert [item.bodies for item in answers] == [1, None, None]
+    assert [item.opened and len(item.opened) for item in answers] == [1, None, None]
     assert "envelope 1: E_SIG" in answers[1].error
     assert "E_FORMAT" in answers[2].error
 
