@@ -55,6 +55,7 @@ async def kill_one(
     since = time.monotonic()
     await network.kill(node)
     await asyncio.sleep(WATCHED_S)
+    await stream.more(1)  # a stall that has not ended yet counts whole
     stall_s = stream.stall_s(since, time.monotonic())
     if again_after_s:
         processes.start(network.network, node)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from onward.network.definition import NETWORK_NAME, read_network
+from onward.network.processes import kill
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -38,19 +41,19 @@ def test_the_readme_begins_with_two_commands_that_the_makefile_has() -> None:
 @pytest.mark.timeout(120)
 def test_the_readmes_network_of_your_own_runs_as_it_stands(clone: Path) -> None:
     block = shell_blocks("README.md")[1]
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block],
-        cwd=clone,
-        env={key: value for key, value in os.environ.items() if key != "ONWARD_NETWORK"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    if ran.returncode != 0:
-        subprocess.run(
-            [ROOT / ".venv/bin/onward", "network", "down", "mynet"], cwd=clone, check=False
+    try:
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=clone,
+            env={key: value for key, value in os.environ.items() if key != "ONWARD_NETWORK"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
+    finally:  # also when it takes too long: its nodes are no children of the shell
+        if (clone / "mynet" / NETWORK_NAME).exists():
+            kill(read_network(clone / "mynet").nodes)
     assert ran.returncode == 0, ran.stderr + ran.stdout
     assert "beta" in ran.stdout
     assert "share.onward by acme" in ran.stdout

@@ -7,18 +7,20 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from onward.cli.simulate import simulate
+from onward.replica.effects import Effects, Event, Tick
 from onward.simulation.byzantine import LIAR_KINDS
 from onward.simulation.campaign import run_campaign
 from onward.simulation.faults import Fault, FaultKind, Options, draw_options, draw_schedule
-from onward.simulation.mutants import MUTANTS
+from onward.simulation.mutants import MUTANTS, Mutant
 from onward.simulation.oracles import Violation
 from onward.simulation.report import EXPECTED_KINDS, summarize
-from onward.simulation.run import Result, build_world, run_seed, run_world
+from onward.simulation.run import CRASH, Result, build_world, run_seed, run_world
 from onward.simulation.world import World
 
 
@@ -71,20 +73,26 @@ def test_crash_of_the_leader_stalls_finality_for_two_seconds_at_most(seed: int) 
     w.host(0).look()
     _, leader = w.host(0).waits_for
     w.crash(leader)
-    before = w.height
-    assert w.run_until(lambda: w.height > before, 2_000)
+    # Its turn comes again every fourth view, and a block under way may still end after the crash.
+    stalls_ms = []
+    for _ in range(4):
+        began_ms, before = w.now_ms, w.height
+        w.run_until(lambda before=before: w.height > before, 5_000, step_ms=10)  # type: ignore[misc]
+        stalls_ms.append(w.now_ms - began_ms)
+    assert max(stalls_ms) <= 2_000
     w.stop_clients()
     w.expect_told()
 
 
 def test_power_cut_everywhere_loses_nothing_that_a_client_was_told() -> None:
     """All machines lose what they had not synced, at one moment: the case backups do not cover."""
-    w = World(seed=9, n=4)
+    w = World(seed=9, n=4, options=Options(settle_ms=1_500))
     w.start_clients()
     w.run_ms(3_000)
     told = dict(w.oracles.told)
     assert told
     w.crash(0, 1, 2, 3)
+    assert w.counts["disk.lost_database_writes"] > 4
     w.run_ms(500)
     w.reboot(0, 1, 2, 3)
     w.expect_finalized(height=w.height + 3)
@@ -100,12 +108,13 @@ def test_validator_that_was_away_for_long_fetches_the_chain_by_height() -> None:
     w.run_ms(1_000)
     w.crash(2)
     w.run_ms(12_000)
+    assert w.counts["event.caught_up"] == 0
     w.reboot(2)
     w.expect_finalized(height=w.height)
     assert w.counts["event.caught_up"] > 0
 
 
-def test_bytes_submitted_everywhere_at_once_are_executed_once() -> None:
+def test_bytes_submitted_at_two_validators_at_once_are_executed_once() -> None:
     """A client that retries at other validators must not pay twice."""
     w = World(seed=11, n=4, options=Options(double_submit_permille=1000))
     w.start_clients()
@@ -114,6 +123,17 @@ def test_bytes_submitted_everywhere_at_once_are_executed_once() -> None:
     w.expect_told()
     assert w.counts["client.double_submit"] > 10
     assert w.oracles.void_count > 0  # the second copies, ordered and without effect
+
+
+LIES = {
+    "double_voter": "lie.double_vote",
+    "equivocator": "lie.equivocation",
+    "garbler": "lie.garbage_decoded",
+    "silent": "lie.silence",
+    "twins": "event.equivocation",
+    "withholder": "lie.votes_withheld",
+}
+"""What each kind of liar does, as the report counts it."""
 
 
 @pytest.mark.parametrize("kind", LIAR_KINDS)
@@ -126,6 +146,7 @@ def test_one_liar_of_any_kind_neither_forks_nor_stops_three_honest_validators(ki
     w.expect_finalized(height=before + 3)
     w.stop_clients()
     w.expect_told()
+    assert w.counts[LIES[kind]] > 0
 
 
 # -- the swarm -------------------------------------------------------------------------------------
@@ -148,9 +169,16 @@ def test_same_seed_does_the_same_thing_twice() -> None:
 def test_same_seed_does_the_same_thing_in_another_process() -> None:
     """Hashes of text and bytes differ between processes: no order may depend on them."""
     program = (
-        ""
+        "from onward.simulation.faults import Fault, FaultKind, Options\n"
         "from onward.simulation.world import World\n"
-        "w = World(seed=5, n=4); w.start_clients(); w.run_ms(2_500); print(w.audit)"
+        "kinds = enumerate((FaultKind.SPLIT, FaultKind.POWER, FaultKind.KILL))\n"
+        "faults = [Fault(at_ms=800 + 400 * node, kind=kind, nodes=(node,), for_ms=500, count=3)\n"
+        "          for node, kind in kinds]\n"
+        "options = Options(liars=('equivocator',), drop_permille=20, in_order=False)\n"
+        "w = World(seed=5, options=options, schedule=faults)\n"
+        "w.start_clients(); w.run_ms(4_000)\n"
+        "assert w.counts['lie.equivocation'] and w.counts['reboot'] == 2\n"
+        "print(w.audit)"
     )
     audits = {
         subprocess.run(
@@ -172,7 +200,7 @@ def test_schedule_is_data_that_can_be_cut_down_and_replayed() -> None:
     assert schedule == draw_schedule(2, options)
     world = build_world(2, options=options, schedule=schedule[:1])
     run_world(world)
-    assert world.counts[schedule[0].kind] == 1
+    assert [kind for kind in FaultKind if world.counts[kind]] == [schedule[0].kind]
 
 
 def test_power_goes_between_any_two_effects() -> None:
@@ -182,7 +210,7 @@ def test_power_goes_between_any_two_effects() -> None:
         w = World(seed=count, n=4, schedule=(fault,))
         w.start_clients()
         w.run_ms(1_500)
-        assert w.counts["crash.between_effects"] > 1
+        assert w.counts["crash.between_effects"] == 1
         w.expect_finalized(height=w.height + 2)
 
 
@@ -197,7 +225,7 @@ CAUGHT_BY_SEED = {
     "send-before-persist": 0,
     "untimely-is-bad": 15,
 }
-"""A seed that catches the mutant; the two that are rare have a scenario of their own below too.
+"""A seed that catches the mutant; two that are rare have a scenario of their own below too.
 
 `onward simulate --seeds 0:300 --mutant NAME` catches every one of them.
 """
@@ -212,7 +240,8 @@ def test_mutant_is_caught(name: str) -> None:
     """A planted bug that no oracle sees would mean that real ones are not seen either."""
     first = CAUGHT_BY_SEED[name]  # an honest change elsewhere may move it by a few
     seeds = range(first, first + SEEDS_TRIED)
-    assert any(run_seed(seed, mutant=MUTANTS[name]()).failure for seed in seeds)
+    failures = (run_seed(seed, mutant=MUTANTS[name]()).failure for seed in seeds)
+    assert any(failure and not failure.startswith(CRASH) for failure in failures)
 
 
 def test_validators_that_judge_batches_by_their_own_state_contradict_each_other() -> None:
@@ -233,8 +262,7 @@ def test_validators_that_judge_batches_by_their_own_state_contradict_each_other(
 
 def test_every_mutant_is_planted_in_some_test() -> None:
     """A mutant that no test runs proves nothing."""
-    elsewhere = {"key-lookup-at-batch-check", "own-votes-not-recounted"}
-    assert set(CAUGHT_BY_SEED) | elsewhere == set(MUTANTS)
+    assert set(CAUGHT_BY_SEED) == set(MUTANTS)
 
 
 @pytest.mark.parametrize("name", ["own-votes-not-recounted", ""])
@@ -299,10 +327,42 @@ def test_short_campaign_promises_no_kinds() -> None:
     assert summarize([_result(seed) for seed in range(10)], 1.0).is_clean
 
 
-def test_campaign_is_the_same_on_one_process_and_on_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_campaign_is_the_same_on_one_process_and_on_two() -> None:
     """How the seeds are spread decides nothing."""
-    monkeypatch.setattr("onward.simulation.campaign.run_seed", lambda seed, **_: _result(seed))
-    assert run_campaign(range(3), 1).totals["runs"] == 3
+    alone, spread = (run_campaign(range(3), jobs, mutant="send-before-persist") for jobs in (1, 2))
+    assert len(alone.failed) == 3  # within the first moments, which makes them quick
+    assert (spread.totals, spread.failed) == (alone.totals, alone.failed)
+
+
+def test_seed_that_ends_in_an_error_of_ours_is_named_like_any_other() -> None:
+    """A `KeyError` in the middle of three hundred seeds must not cost all of them."""
+
+    class Broken(Mutant):
+        def on_replica(self, replica: Any) -> None:
+            honest = replica.step
+
+            def step(event: Event, now_ms: int) -> Effects:
+                if isinstance(event, Tick):
+                    raise KeyError(now_ms)
+                return honest(event, now_ms)  # type: ignore[no-any-return]
+
+            replica.step = step
+
+    told: list[str] = []
+    result = run_seed(0, mutant=Broken(), trace=told.append)
+    assert result.failure.startswith(f"{CRASH}: KeyError")
+    assert "Traceback" in told[-1]
+
+
+def test_fault_that_meets_nothing_is_not_counted() -> None:
+    """Who kills the dead, or waits for a rotation that never comes, has tested nothing."""
+    kill = Fault(at_ms=500, kind=FaultKind.KILL, nodes=(1,), for_ms=5_000)
+    again = replace(kill, at_ms=600)
+    rotation = replace(kill, at_ms=700, kind=FaultKind.ROTATION)
+    w = World(seed=1, n=4, schedule=(kill, again, rotation))
+    w.run_ms(2_000)
+    assert w.counts["crash.kill"] == 1
+    assert w.counts["crash.rotation"] == 0
 
 
 def test_command_prints_how_to_replay_a_failure_and_exits_one() -> None:

@@ -37,7 +37,7 @@ from onward.consensus.effects import (
     Validate,
 )
 from onward.consensus.evidence import are_conflicting
-from onward.consensus.journal import Floor, JournalRecord
+from onward.consensus.journal import JournalRecord
 from onward.consensus.lanes import DurableBatch, InvalidCut, Lanes, LanesConfig
 from onward.consensus.messages import (
     EMPTY_PACKET,
@@ -554,8 +554,3 @@ class World:
                 contents += reversed(lane)
             cut = block.cut
         return contents
-
-    def first_floor(self, me: int) -> Floor:
-        record = self.disks[me].journal[0]
-        assert isinstance(record, Floor)
-        return record

@@ -21,7 +21,7 @@ from typing import Self
 
 from onward.consensus.leader import leader_of
 from onward.crypto.signing import SigningKey
-from onward.errors import OnwardError
+from onward.errors import Unavailable
 from onward.ledger.transaction import Body, body_hash, seal_envelope
 from onward.network import processes
 from onward.network.access import NodeReport, connect, endpoints, now_ms, wait_level, wait_ready
@@ -148,7 +148,6 @@ class Stream:
 
     told: dict[bytes, tuple[int, str]] = field(default_factory=dict)
     told_at: list[float] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def tell(self, tx_hash: bytes, height: int, code: str) -> None:
@@ -175,7 +174,8 @@ class Stream:
 async def streaming(network: RealNetwork, clients: Sequence[int]) -> AsyncIterator[Stream]:
     """A stream while the block runs: one client for each of these nodes, that moves on if it must.
 
-    A client that gets no answer submits the same bytes again, at the next node.
+    A client that gets no answer submits the same bytes again, at the next node. Any other end of
+    its submission is a fault, and raised when the block ends.
     """
     stream = Stream()
     done = asyncio.Event()
@@ -186,10 +186,10 @@ async def streaming(network: RealNetwork, clients: Sequence[int]) -> AsyncIterat
                 envelope, tx_hash = network.registration()
                 try:
                     answer = await client.submit(envelope)
-                except OnwardError as error:
-                    stream.errors.append(f"{type(error).__name__}: {error}")
+                except Unavailable:
                     continue
                 (verdict,) = answer.verdicts
+                assert verdict.code == "OK", f"{verdict.code}: {verdict.message}"
                 stream.tell(tx_hash, verdict.height, verdict.code)
                 await asyncio.sleep(PAUSE_S)
 
@@ -200,4 +200,7 @@ async def streaming(network: RealNetwork, clients: Sequence[int]) -> AsyncIterat
         done.set()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end

@@ -20,6 +20,7 @@ from onward.ledger.genesis import Genesis
 from onward.ledger.log import EMPTY_LOG
 from onward.ledger.store import Store
 from onward.replica.effects import Boot
+from onward.simulation.faults import FaultKind
 from onward.storage.disk import NodeDisk
 from onward.storage.memory_files import MemoryFiles
 from onward.storage.memory_store import MemoryStore
@@ -31,6 +32,11 @@ NAMES_BECOME_DURABLE = "sync_directory"
 
 class PowerCut(Exception):
     """The machine stops here."""
+
+    def __init__(self, fault: FaultKind) -> None:
+        """`fault`: what made the power go."""
+        super().__init__(fault)
+        self.fault = fault
 
 
 class Loss(Enum):

@@ -41,13 +41,24 @@ class Healing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing going wrong, from `at_ms` for `for_ms`, both in simulated time."""
+    """One thing going wrong, from `at_ms` for `for_ms`, both in simulated time.
+
+    An armed one waits for its moment, which may never come; then the machine is down for
+    `injector.DARK_MS`, whatever `for_ms` is.
+    """
 
     at_ms: int
     kind: FaultKind
     nodes: tuple[int, ...]
     for_ms: int
     count: int = 0
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether power goes later, at an operation of the machine, and not at `at_ms`."""
+        if self.kind is FaultKind.POWER:
+            return self.count > 0
+        return self.kind in {FaultKind.FUSE, FaultKind.ROTATION}
 
     def __str__(self) -> str:
         """One line, for people."""

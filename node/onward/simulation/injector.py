@@ -20,7 +20,9 @@ from onward.simulation.network import (
 )
 from onward.types import quorum_of
 
-_DARK_MS = 600
+DARK_MS = 600
+"""How long a machine stays down whose power went in the midst of something."""
+
 _LINK_FAULTS = {FaultKind.SPLIT, FaultKind.DEAF, FaultKind.MUTE, FaultKind.LINKS}
 
 
@@ -50,21 +52,27 @@ class Injector:
         """`world` has its hosts already."""
         self._world = world
         self._stable = False
-        self.dark_ms: int | None = _DARK_MS
         self.healed: list[Host] = list(world.honest)
 
     def apply(self, fault: Fault) -> None:
-        """The fault begins."""
+        """The fault begins. What befalls machines counts when one of them runs.
+
+        Of an armed fault the world counts the power cut, if it comes to that.
+        """
         if self._stable:
             return
-        self._world.counts[fault.kind] += 1
         hosts = [host for host in self._world.hosts if host.index in fault.nodes]
+        is_met = not fault.is_armed and any(host.machine is not None for host in hosts)
         if fault.kind in _LINK_FAULTS:
+            is_met = True
             self._apply_to_links(fault)
         elif fault.kind is FaultKind.FLAP:
+            is_met = True
             self._flap(fault, self._world.now_ms + fault.for_ms)
         else:
             self._apply_to_machines(fault, hosts)
+        if is_met:
+            self._world.counts[fault.kind] += 1
 
     def _apply_to_links(self, fault: Fault) -> None:
         size = self._world.size

@@ -2,8 +2,9 @@
 
 Safety, over the honest validators: delivered chains are prefixes of one chain with equal state and
 log; cuts only grow, each batch and each body is ordered once; a key signs no conflicting pair,
-across reboots; what leaves a machine was durable there; no view has both a finalization and a
-nullification; nobody honest is accused; what a client was told stays true. Memory stays bounded.
+across reboots, and forgets no vote above its floor; what leaves a machine was durable there; no
+view has both a finalization and a nullification; nobody honest is accused; what a client was told
+stays true. Memory stays bounded.
 
 A liar is watched by nobody: what it says counts only where it makes an honest validator go wrong.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
 from onward.ledger.block import Cut
 from onward.ledger.chain import StoredBlock, Tip
@@ -65,6 +67,24 @@ class SafetyOracles:
         """`vote` is in the synced journal of `host`, or came back from it at a boot."""
         self._durable.setdefault(host, set()).add(vote)
         self._promise(host, vote)
+
+    def on_journal(self, host: str, journal: Iterable[JournalRecord]) -> None:
+        """What came back from the journal of `host` at a boot: nothing durable is missing.
+
+        A forgotten vote need not be contradicted in this run; in another it would be.
+        """
+        records = tuple(journal)
+        kept = [record for record in records if isinstance(record, Vote)]
+        floors = (record.final.view for record in records if isinstance(record, Floor))
+        floor_view = max(floors, default=0)
+        durable = self._durable.get(host, set()).difference(kept)
+        forgotten = sorted(_vote(vote) for vote in durable if vote.view > floor_view)
+        if forgotten:
+            raise Violation(
+                "votes stay", f"{host} forgot {', '.join(forgotten)}, floor {floor_view}"
+            )
+        for vote in kept:
+            self.on_durable_vote(host, vote)
 
     def on_sent(self, host: str, index: int, message: PeerMessage) -> None:
         """An honest `host` lets `message` go."""

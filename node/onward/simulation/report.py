@@ -34,6 +34,7 @@ EXPECTED_KINDS = (
     "lie.equivocation",
     "lie.garbage_decoded",
     "lie.garbage_refused",
+    "lie.silence",
     "lie.votes_withheld",
     "message.cut_off",
     "message.dropped",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from traceback import extract_tb, format_exception
 
 from onward.errors import OnwardError
 from onward.simulation.byzantine import LIAR_KINDS
@@ -21,6 +23,8 @@ RECOVERY_MS_MAX = 20_000
 QUOTA_MS_MAX = 90_000
 VERDICT_MS_MAX = 20_000
 BLOCKS_AFTER_MIN = 5
+CRASH = "crash"
+"""How the failure of a run begins that no oracle ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,10 @@ def run_seed(seed: int, *, mutant: Mutant | None = None, trace: Trace | None = N
         run_world(world)
     except (Violation, OnwardError) as error:
         failure = f"{type(error).__name__}: {error} (at {world.now_ms} ms)"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed that shows it must be named
+        failure = f"{CRASH}: {error!r} {_place_of(error)} (at {world.now_ms} ms)"
+        if trace is not None:
+            trace("".join(format_exception(error)))
     return result_of(world, failure)
 
 
@@ -95,6 +103,12 @@ def result_of(world: World, failure: str) -> Result:
         audit=world.audit,
         counts={name: counts[name] for name in sorted(counts) if counts[name]},
     )
+
+
+def _place_of(error: Exception) -> str:
+    """Where it was raised; the replay tells the whole traceback."""
+    last = extract_tb(error.__traceback__)[-1]
+    return f"in {last.name}, {PurePath(last.filename).name}:{last.lineno}"
 
 
 def _expect_recovery(world: World) -> None:

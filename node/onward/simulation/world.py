@@ -324,8 +324,6 @@ class World:
         )
         for record in effects.persist:
             self._audit.update(record.signature if isinstance(record, Vote | Batch) else b".")
-        for happened in effects.events:
-            self.counts[f"event.{happened.name}"] += 1
         if effects.commit is not None:
             self._audit.update(effects.commit.state_root)
         if effects.rotate is not None:
@@ -335,6 +333,7 @@ class World:
         if host.is_liar:
             return
         for happened in effects.events:
+            self.counts[f"event.{happened.name}"] += 1
             accused = self.connections.accused_by(happened)
             if accused is not None:
                 self.oracles.on_accused(host.name, accused, is_liar=accused in self.liar_indexes)

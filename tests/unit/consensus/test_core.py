@@ -133,6 +133,7 @@ def test_equivocating_leader_cannot_finalize_two_blocks() -> None:
     world.submit(0, b"honest")
     world.run_ms(8_000, until=lambda: all(b"honest" in world.ordered(me) for me in (0, 2, 3)))
     assert all(b"honest" in world.ordered(me) for me in (0, 2, 3))
+    assert world.evidence
 
 
 def test_late_voter_still_learns_and_finalizes() -> None:

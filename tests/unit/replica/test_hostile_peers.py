@@ -45,8 +45,12 @@ def peer(index: int) -> ValidatorIndex:
     return ValidatorIndex(index)
 
 
-def forging(cluster: Cluster, liar: int, forge: Callable[[Block], Block]) -> None:
-    """From now on the liar sends `forge` of each of its proposals, and votes for that."""
+def forging(cluster: Cluster, liar: int, forge: Callable[[Block], Block]) -> set[bytes]:
+    """From now on the liar sends `forge` of each of its proposals, and votes for that.
+
+    Answers their digests, as they come to be.
+    """
+    digests: set[bytes] = set()
 
     def forged(sender: int, _: int, message: PeerMessage) -> PeerMessage:
         if sender != liar or not isinstance(message, Packet):
@@ -58,10 +62,22 @@ def forging(cluster: Cluster, liar: int, forge: Callable[[Block], Block]) -> Non
                 continue
             blocks[index] = forge(block)
             votes = [v for v in votes if (v.kind, v.view) != (VoteKind.NOTARIZE, block.view)]
+            digests.add(block_digest(blocks[index]))
             votes.append(own_vote(cluster, liar, block.view, block_digest(blocks[index])))
         return replace(message, blocks=tuple(blocks), votes=tuple(votes))
 
     cluster.filter = forged
+    return digests
+
+
+def expect_refused(cluster: Cluster, forged: set[bytes], liar: int) -> None:
+    """There were forged blocks, and no honest validator's chain holds one of them."""
+    assert forged
+    for index, height in enumerate(cluster.heights()):
+        for at in range(1, height + 1 if index != liar else 0):
+            stored = read_block(cluster.stores[index], at)
+            assert stored is not None
+            assert block_digest(stored.block) not in forged
 
 
 def own_vote(cluster: Cluster, signer: int, view: int, digest: bytes) -> Vote:
@@ -107,10 +123,11 @@ def to_one(effects: Effects, index: int) -> list[Outbound]:
 def test_a_proposal_over_the_wrong_number_of_lanes_costs_its_leader_the_view(lanes: int) -> None:
     cluster = Cluster()
     point = LanePoint(seq=2**53 - 1, head=bytes([7]) * 32)
-    forging(cluster, 1, lambda block: replace(block, cut=(point,) * lanes))
+    forged = forging(cluster, 1, lambda block: replace(block, cut=(point,) * lanes))
     tx_hash = cluster.submit(1, to=0)
     cluster.run_ms(6_000)
     assert cluster.verdicts(3) == {tx_hash: "OK"}
+    expect_refused(cluster, forged, liar=1)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +140,12 @@ def test_a_proposal_with_any_wrong_field_costs_its_leader_the_view(field: str) -
         wrong = bytes([9]) * 32 if field in ("parent", "next_set_hash") else 200
         return replace(block, **{field: wrong})  # type: ignore[arg-type]
 
-    forging(cluster, 1, forge)
+    forged = forging(cluster, 1, forge)
     tx_hash = cluster.submit(1, to=0)
     cluster.run_ms(6_000)
     assert cluster.verdicts(3) == {tx_hash: "OK"}
     assert cluster.heights()[0] == cluster.heights()[3]
+    expect_refused(cluster, forged, liar=1)
 
 
 def test_batches_that_a_liar_made_up_are_not_asked_for_for_ever() -> None:

@@ -27,6 +27,7 @@ from onward.errors import (
     RejectedError,
 )
 from onward.ledger.transaction import Body, body_hash, seal_envelope
+from onward.network.ports import free_ports
 from onward.rpc.client import Client, Endpoint, ReadingParty
 from onward.runtime.clock import Clock
 from onward.runtime.config import GatewayConfig, Listen, PeersConfig
@@ -133,16 +134,6 @@ async def client_of(*nodes: RunningNode) -> Client:
     return Client(endpoints, chain_id=chain_id, now_ms=now_ms)
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for item in sockets:
-        item.bind(("127.0.0.1", 0))
-    ports = [int(item.getsockname()[1]) for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
-
-
 @pytest.mark.usefixtures("grpc_stays")
 async def test_node_takes_a_transaction_keeps_it_and_proves_it(make_home: MakeHome) -> None:
     home = await asyncio.to_thread(make_home)
@@ -171,9 +162,9 @@ async def test_node_takes_a_transaction_keeps_it_and_proves_it(make_home: MakeHo
 
 @pytest.mark.usefixtures("grpc_stays")
 async def test_four_nodes_agree_over_tls_and_go_on_without_one(make_home: MakeHome) -> None:
-    ports = free_ports(4)
+    first = await asyncio.to_thread(free_ports, 4)
     addresses = tuple(
-        (f"v{index}", Listen(host="127.0.0.1", port=port)) for index, port in enumerate(ports)
+        (f"v{index}", Listen(host="127.0.0.1", port=first + index)) for index in range(4)
     )
     homes = [
         await asyncio.to_thread(

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 from tests.support.disk_samples import CHAIN, OTHER_CHAIN
+from tests.support.power_cut import Fuse
 
 from onward.errors import CorruptionError, InvariantError
 from onward.storage.journal import FOLDER, Journal
@@ -15,18 +16,6 @@ FIRST = f"{FOLDER}/0000000001.log"
 SECOND = f"{FOLDER}/0000000002.log"
 OLD = (b"floor 0", b"vote 1", b"vote 2")
 NEW = (b"floor 7", b"vote 8")
-
-
-class Fuse:
-    """Stops the machine before its operation number `at`, counted from 0."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-
-    def __call__(self, operation: str) -> None:
-        if self.left == 0:
-            raise Crash(operation)
-        self.left -= 1
 
 
 def _journal(files: MemoryFiles) -> Journal:

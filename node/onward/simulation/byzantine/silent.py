@@ -22,4 +22,7 @@ class Silent:
             self._quiet = not self._quiet
             self._left = self._kit.rng.randrange(50, 1_500)
         self._left -= 1
-        return () if self._quiet else (message,)
+        if not self._quiet:
+            return (message,)
+        self._kit.counts["lie.silence"] += 1
+        return ()
