@@ -22,7 +22,8 @@ class Refuse(Exception):
     """A business failure: everything the contract wrote is dropped, only the verdict remains.
 
     `code` is stable and for machines (`E_...`); `rule` names what decided (`R15`); the message is
-    for people and may name ids, never personal data.
+    for people and may name ids, never personal data. Until the caller has turned out to be a
+    party of what it names, the message says nothing that the caller did not say.
     """
 
     def __init__(self, code: str, message: str, *, rule: str = "") -> None:

@@ -99,6 +99,7 @@ class Shape:
 
 
 _shapes: dict[type[Any], tuple[Shape, ...]] = {}
+_formed: dict[type[Any], tuple[Shape, ...]] = {}
 
 
 def shapes(cls: type[Any]) -> tuple[Shape, ...]:
@@ -106,6 +107,16 @@ def shapes(cls: type[Any]) -> tuple[Shape, ...]:
     found = _shapes.get(cls)
     if found is None:
         found = _shapes[cls] = _read_shapes(cls)
+    return found
+
+
+def formed(cls: type[Any]) -> tuple[Shape, ...]:
+    """The fields of a message class whose values have a form to be checked, in wire order."""
+    found = _formed.get(cls)
+    if found is None:
+        found = _formed[cls] = tuple(
+            shape for shape in shapes(cls) if shape.wire.kind == "nested" or shape.form != Form()
+        )
     return found
 
 
@@ -136,11 +147,11 @@ def _read_shapes(cls: type[Any]) -> tuple[Shape, ...]:
 
 
 def _check_form(message: object, where: str) -> None:
-    for shape in shapes(type(message)):
+    for shape in formed(type(message)):
         value = getattr(message, shape.name)
-        at = f"{where}.{shape.name}"
         if value is None:
             continue
+        at = f"{where}.{shape.name}"
         items = value if isinstance(value, tuple) else (value,)
         for item in items:
             if shape.wire.kind == "nested":
@@ -154,7 +165,7 @@ def _check_form(message: object, where: str) -> None:
 
 
 def _check_size(message: object, where: str) -> None:
-    for shape in shapes(type(message)):
+    for shape in formed(type(message)):
         value = getattr(message, shape.name)
         at = f"{where}.{shape.name}"
         if shape.wire.kind == "nested" and value is not None:

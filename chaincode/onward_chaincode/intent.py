@@ -88,7 +88,7 @@ def respond(ctx: Context, payload: IntentRespond) -> None:
     if agreement.intent_id != intent.intent_id:
         raise refuse(Code.INTENT_MISMATCH, "the agreement was not made for this intentcast")
     if ctx.caller != agreement.second_party:
-        raise refuse(Code.SIGNER, f"{agreement.second_party} answers under this agreement")
+        raise refuse(Code.SIGNER, f"{ctx.caller} is not the second party of this agreement")
     require_in_force(agreement, ctx.time_ms)
     if payload.valid_until_ms <= ctx.time_ms:
         raise refuse(Code.WINDOW, f"valid until {payload.valid_until_ms}", rule="")

@@ -53,25 +53,10 @@ HANDLERS: dict[str, Handler] = {
 class Isa:
     """The contract. It holds no state of its own."""
 
-    @property
-    def name(self) -> str:
-        """See `Contract`."""
-        return "isa"
-
-    @property
-    def version(self) -> int:
-        """See `Contract`."""
-        return 1
-
-    @property
-    def types(self) -> tuple[str, ...]:
-        """See `Contract`."""
-        return tuple(sorted(HANDLERS))
-
-    @property
-    def queries(self) -> tuple[str, ...]:
-        """See `Contract`."""
-        return tuple(sorted(views.QUERIES))
+    name = "isa"
+    version = 1
+    types = tuple(sorted(HANDLERS))
+    queries = tuple(sorted(views.QUERIES))
 
     def apply(self, ctx: Context, call: Call) -> Recorded | None:
         """See `Contract`."""

@@ -1,7 +1,8 @@
 """Where each record lies, and how ids come from bodies.
 
 Keys are text, their parts separated by `/`: ids in hex, times as sixteen digits so that they
-sort. Party ids hold no `/`. One record has one key, and no key is written by unrelated parties.
+sort. Party ids hold no `/`. One record has one key. Unrelated parties write the same key only where
+a limit asks for it: the acceptances of an open offer and of an intentcast are counted.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ ONWARD_COUNT_MAX = 1_000_000
 REFUSALS_PER_HOUR_MAX = 60
 
 # -- memory (no verdict depends on it) -------------------------------------------------------------
-RECORDS_REMEMBERED_MAX = 4_096
+RECORDS_REMEMBERED_BYTES_MAX = 4 * 1024 * 1024
 DOCUMENTS_REMEMBERED_MAX = 256
 
 # -- answers ---------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def withdraw(ctx: Context, payload: AgreementWithdrawOffer) -> None:
     """agreement.withdraw_offer: the offeror takes an undecided offer back."""
     record = find_offer(ctx, payload.offer)
     if ctx.caller != record.offeror:
-        raise refuse(Code.SIGNER, f"the offer was made by {record.offeror}")
+        raise refuse(Code.SIGNER, f"the offer was not made by {ctx.caller}")
     _require_open(record, ctx.time_ms)
     record = replace(record, state=WITHDRAWN)
     _store(ctx, record)

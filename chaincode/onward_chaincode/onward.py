@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from onward_chaincode import limits
-from onward_chaincode.contract import Party, Reader, Refuse
+from onward_chaincode.contract import Party, Reader
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import (
     active_key,
@@ -115,8 +115,7 @@ def open_case(attempt: Attempt, reader: Reader, time_ms: int) -> Case:
     if share.agreement_id != parent.agreement_id:
         raise refuse(
             Code.PARENT_MISMATCH,
-            f"share {share.share_id.hex()} was made under {share.agreement_id.hex()}, "
-            f"not under {parent.agreement_id.hex()}",
+            f"share {share.share_id.hex()} was not made under {parent.agreement_id.hex()}",
         )
     record, terms = find_terms(reader, parent.terms_id)
     return Case(
@@ -136,11 +135,11 @@ def r10_sharer_received_it(case: Case) -> None:
     if case.attempt.sharer != case.share.recipient:
         raise refuse(
             Code.NOT_RECIPIENT,
-            f"the share went to {case.share.recipient}, not to {case.attempt.sharer}",
+            f"share {case.share.share_id.hex()} did not go to {case.attempt.sharer}",
         )
     if case.attempt.sharer != case.parent.second_party:
         raise refuse(
-            Code.NOT_RECIPIENT, f"the parent agreement's custodian is {case.parent.second_party}"
+            Code.NOT_RECIPIENT, f"{case.attempt.sharer} is no custodian under the parent agreement"
         )
 
 
@@ -426,12 +425,3 @@ RULES: tuple[tuple[str, Callable[[Case], None]], ...] = (
     ("R27", r27_topology),
     ("R28", r28_not_recorded_before),
 )
-
-
-def verdict(attempt: Attempt, reader: Reader, time_ms: int) -> Refuse | None:
-    """The refusal that `judge` would raise, or None."""
-    try:
-        judge(attempt, reader, time_ms)
-    except Refuse as refusal:
-        return refusal
-    return None

@@ -17,6 +17,7 @@ blocks in order and nothing is ever counted up. Keys, with times as sixteen digi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ from onward_chaincode.contract import Event, Json, Reader
 from onward_chaincode.keys import agreement_key, moment, share_key
 from onward_chaincode.records import AgreementRecord, ShareEntry, must_load
 from onward_chaincode.refusal import EVENT as REFUSED
-from onward_proto.documents import canonical_document, parse_document
+from onward_proto.documents import canonical_document
 
 GIVEN, RECEIVED, PASSED_ON, ONWARD = "given", "received", "passed_on", "onward"
 DIRECTIONS = (GIVEN, ONWARD, PASSED_ON, RECEIVED)
@@ -66,7 +67,8 @@ def project(event: Event, tx_id: str, after: Reader) -> dict[str, bytes]:
     projector = _PROJECTORS.get(event.name)
     if projector is None:
         return {}
-    rows = projector(Step(event, parse_document(event.payload), tx_id, after))
+    payload = json.loads(event.payload)  # canonical: this contract wrote it
+    rows = projector(Step(event, payload, tx_id, after))
     return {key: canonical_document(rows[key]) for key in sorted(rows)}
 
 

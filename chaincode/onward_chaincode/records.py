@@ -6,10 +6,8 @@ no list that grows with use.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, TypeVar
 
 from onward_chaincode import limits
 from onward_chaincode.contract import Context, Reader
@@ -209,10 +207,37 @@ class QuotaRecord:
     count: Annotated[int, uint(2)]
 
 
-@functools.lru_cache(maxsize=limits.RECORDS_REMEMBERED_MAX)
-def _decoded(cls: Hashable, value: bytes) -> object:
-    """The record in `value`. Records are frozen, so equal bytes may share one."""
-    return decode(cast("type[object]", cls), value)
+class _Memory:
+    """Records that were read or written a while ago, by their bytes, bounded in those.
+
+    Records are frozen and bytes have one meaning, so who finds one here finds what she would have
+    decoded. The oldest go first.
+    """
+
+    __slots__ = ("_records", "_size_bytes")
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[type[object], bytes], object] = {}
+        self._size_bytes = 0
+
+    def find(self, cls: type[object], value: bytes) -> object | None:
+        """The record of this class with these bytes, if it is remembered."""
+        return self._records.get((cls, value))
+
+    def keep(self, record: object, value: bytes) -> None:
+        """Remember a record and its bytes."""
+        key = (type(record), value)
+        if key in self._records:
+            return
+        self._records[key] = record
+        self._size_bytes += len(value)
+        while self._size_bytes > limits.RECORDS_REMEMBERED_BYTES_MAX:
+            oldest = next(iter(self._records))
+            del self._records[oldest]
+            self._size_bytes -= len(oldest[1])
+
+
+_memory = _Memory()
 
 
 def load(reader: Reader, key: str, cls: type[T]) -> T | None:
@@ -220,12 +245,14 @@ def load(reader: Reader, key: str, cls: type[T]) -> T | None:
     value = reader.get(key)
     if value is None:
         return None
+    known = _memory.find(cls, value)
+    if isinstance(known, cls):
+        return known
     try:
-        found = _decoded(cast("Hashable", cls), value)
+        found = decode(cls, value)
     except CanonicalError as error:
         raise BrokenStateError(f"{key}: {error}") from None
-    if not isinstance(found, cls):
-        raise BrokenStateError(f"{key}: expected {cls.__name__}")
+    _memory.keep(found, value)
     return found
 
 
@@ -239,4 +266,6 @@ def must_load(reader: Reader, key: str, cls: type[T]) -> T:
 
 def save(ctx: Context, key: str, record: object) -> None:
     """Write a record."""
-    ctx.put(key, encode(record))
+    value = encode(record)
+    ctx.put(key, value)
+    _memory.keep(record, value)

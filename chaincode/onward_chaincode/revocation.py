@@ -87,7 +87,7 @@ def terminate(ctx: Context, payload: AgreementTerminate) -> None:
     """agreement.terminate: by the second party, no sooner than the terms' notice; once."""
     agreement = find_agreement(ctx, payload.agreement)
     if ctx.caller != agreement.second_party:
-        raise refuse(Code.SIGNER, f"{agreement.second_party} may terminate this agreement")
+        raise refuse(Code.SIGNER, f"{ctx.caller} is not the second party of this agreement")
     status = own_status(agreement, ctx.time_ms)
     if status not in (ACTIVE, SCHEDULED, SUSPENDED) or agreement.terminates_at_ms is not None:
         raise refuse(Code.STATE, f"the agreement is {status} or has been given notice")

@@ -68,7 +68,7 @@ def record(ctx: Context, payload: ShareRecord) -> Recorded | None:
     """share.record: one more hand-over under an agreement, by its first party."""
     agreement = find_agreement(ctx, payload.agreement)
     if ctx.caller != agreement.first_party:
-        raise refuse(Code.SIGNER, f"{agreement.first_party} shares under this agreement")
+        raise refuse(Code.SIGNER, f"{ctx.caller} is not the first party of this agreement")
     recipient = require_active_party(ctx, agreement.second_party)
     if agreement.parent_id is not None:
         return _record_inside_child(ctx, agreement, recipient, payload)
@@ -115,7 +115,7 @@ def acknowledge(ctx: Context, payload: ShareAck) -> None:
     """share.ack: the recipient confirms receipt, once."""
     share = find_share(ctx, payload.share)
     if ctx.caller != share.recipient:
-        raise refuse(Code.SIGNER, f"the share went to {share.recipient}")
+        raise refuse(Code.SIGNER, f"the share did not go to {ctx.caller}")
     if share.acknowledged_at_ms is not None:
         raise refuse(Code.STATE, f"acknowledged at {share.acknowledged_at_ms}")
     save(ctx, share_key(share.share_id), replace(share, acknowledged_at_ms=ctx.time_ms))

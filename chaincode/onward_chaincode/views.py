@@ -25,6 +25,7 @@ from onward_chaincode.answers import (
 )
 from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
+from onward_chaincode.forms import TAG
 from onward_chaincode.intent import OPEN, find_intent, intent_status
 from onward_chaincode.keys import moment, response_key, schema_key
 from onward_chaincode.lineage import lineage
@@ -191,12 +192,12 @@ def _by_name(view: View, by_index: dict[tuple[str, int], int]) -> dict[str, int]
     return _sorted(counts)
 
 
-def _ending_soon(view: View, within_ms: int) -> list[Json]:
+def _ending_soon(view: View, within_ms: int) -> Json:
     prefix = f"ending/{view.reader}/"
     first, last = moment(view.time_ms), moment(view.time_ms + within_ms)
-    rows = view.projected(prefix + first, prefix + last + "0", limits.PAGE_ROWS_MAX)
+    rows = view.projected(prefix + first, prefix + last + "0", limits.VIEW_ROWS_MAX + 1)
     found: dict[str, Json] = {}
-    for key, _ in rows:
+    for key, _ in rows[: limits.VIEW_ROWS_MAX]:
         agreement_id = key.rsplit("/", 1)[-1]
         line = line_of(view, find_agreement(view, bytes.fromhex(agreement_id)))
         state = standing_json(line, view.time_ms)
@@ -207,7 +208,8 @@ def _ending_soon(view: View, within_ms: int) -> list[Json]:
                 "first_party": line[0].first_party,
                 "second_party": line[0].second_party,
             }
-    return sorted(found.values(), key=lambda item: (item["ends_at_ms"], item["agreement_id"]))
+    ordered = sorted(found.values(), key=lambda item: (item["ends_at_ms"], item["agreement_id"]))
+    return {"agreements": ordered, "complete": len(rows) <= limits.VIEW_ROWS_MAX}
 
 
 def _refused(view: View) -> Json:
@@ -242,7 +244,9 @@ def intents(view: View, arguments: Arguments) -> Json:
     industry, tag = arguments.word("industry"), arguments.word("tag")
     after, limit = arguments.page()
     arguments.done()
-    prefix = f"casting/{industry}/" if industry and "/" not in industry else "casting/"
+    if industry and not TAG.fullmatch(industry):
+        raise refuse(Code.FORMAT, "argument 'industry': expected a tag", rule="")
+    prefix = f"casting/{industry}/" if industry else "casting/"
     rows, following = read_page(view.projected, prefix, after, limit)
     found = []
     for rest, _ in rows:

@@ -90,6 +90,8 @@ BOOT_BLOCKS_CHECKED_MAX = 10_000
 EXECUTION_SLICE_BODIES = 64
 
 RECENT_HEIGHTS_KEPT = 128
+PARTIES_REMEMBERED_MAX = 4_096
+STATE_PAGES_CACHED_MAX = 4_096
 
 # -- the edge --------------------------------------------------------------------------------------
 PEER_OUTBOX_BYTES_MAX = 32 * 1024 * 1024

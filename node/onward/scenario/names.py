@@ -92,10 +92,10 @@ class Names:
         if named is None:
             raise ScenarioError("which schema is meant does not follow from the step")
         entry = self.document(named, "schemas", self._scenario.schemas)
-        fields = {field["name"]: field["index"] for field in entry.document.get("fields", ())}
+        fields = _indexes(entry.document)
         if not isinstance(item, str) or item not in fields:
             raise ScenarioError(f"schema {named} has no field {item!r}; it has {', '.join(fields)}")
-        return int(fields[item])
+        return fields[item]
 
     def _schema_of(self, given: Mapping[str, Any]) -> str | None:
         """The schema of the record that a step speaks of."""
@@ -127,3 +127,14 @@ class Names:
         if name in self._scenario.terms:
             return self._scenario.terms[name].document_id
         return self.party(name)
+
+
+def _indexes(document: Mapping[str, Any]) -> dict[str, int]:
+    """A schema's field indexes by name, as far as it has any: it may be wrong on purpose."""
+    rows = document.get("fields")
+    found: dict[str, int] = {}
+    for row in rows if isinstance(rows, list) else ():
+        name, index = (row.get("name"), row.get("index")) if isinstance(row, dict) else (None, None)
+        if isinstance(name, str) and isinstance(index, int):
+            found[name] = index
+    return found

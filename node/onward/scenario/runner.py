@@ -228,9 +228,9 @@ class _Run:
                     step.valid_until, t0_ms=self._scenario.t0_ms, now_ms=self._now_ms
                 )
             sealed = self._seal(draft, valid_until_ms, step.breaks)
-            self._sealed[step.name] = sealed
             # Steps of the same block may name what this one makes.
             self._story.executed(step, sealed.tx_hash, accepted=False)
+        self._sealed[step.name] = sealed
         try:
             check_envelope(sealed.envelope, self._chain.chain_id, verify)
         except RejectedError as refusal:

@@ -184,6 +184,8 @@ class Story:
         for key in keys:
             if key not in step.fields:
                 raise ScenarioError(f"{key} is missing")
+        if step.cosigners is not None:
+            raise ScenarioError(f"with: nobody signs {step.do} beside the actor")
         fields = dict(step.fields)
         extra: tuple[tuple[str, int], ...] = ()
         match step.do:

@@ -6,6 +6,7 @@ sys/contract/<name>    ContractRecord: every version with the height from which 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 from onward.errors import CorruptionError, MalformedError
@@ -45,12 +46,16 @@ def active_version(state: StateReader, name: str, height: int) -> int | None:
     data = state.get(f"{NAMESPACE}/contract/{name}")
     if data is None:
         return None
-    try:
-        record = decode(ContractRecord, data)
-    except CanonicalError as error:
-        raise CorruptionError(f"contract record {name}: {error}") from None
-    versions = [item.version for item in record.versions if item.from_height <= height]
+    versions = [item.version for item in _activations(data) if item.from_height <= height]
     return max(versions, default=None)
+
+
+@lru_cache(maxsize=64)
+def _activations(data: bytes) -> tuple[Activation, ...]:
+    try:
+        return decode(ContractRecord, data).versions
+    except CanonicalError as error:
+        raise CorruptionError(f"contract record: {error}") from None
 
 
 def genesis_state(genesis: Genesis) -> dict[str, bytes]:

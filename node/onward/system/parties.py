@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Protocol
 
@@ -83,6 +84,7 @@ def read_party(state: StateReader, party_id: str) -> PartyRecord | None:
     return None if data is None else decode_party(data)
 
 
+@lru_cache(maxsize=limits.PARTIES_REMEMBERED_MAX)
 def decode_party(data: bytes) -> PartyRecord:
     """The record in stored bytes. Raises `CorruptionError`."""
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import pytest
 from tests.unit.chaincode.world import (
     DAY,
@@ -12,6 +16,7 @@ from tests.unit.chaincode.world import (
     World,
     cases,
     commitment,
+    grant,
 )
 
 
@@ -101,3 +106,62 @@ def test_the_view_of_a_party_reads_each_schema_once(c: Cases) -> None:
     answer = w.contract.query(view, "party_view", {})
     assert answer["given"]["by_field"] == {"category": 21, "email": 21, "postcode": 20}
     assert view.read.count(schema_key) <= 4  # once for each direction
+
+
+def handshake_with_ids(c: Cases) -> tuple[str, str, str]:
+    """Bob's intentcast, ACME's agreement for it, and an offer of Alice to ACME."""
+    w = c.world
+    terms, schema = c.ids["T-INTENT-30D"], c.ids["S-INTENT"]
+    cast = {
+        "terms": terms,
+        "schema": schema,
+        "industry": "Automotive",
+        "tags": ["4wd"],
+        "currency": "USD",
+        "price_high": 5,
+        "expires_at_ms": T0 + DAY,
+        "max_acceptances": 1,
+        "commitment": commitment("cast"),
+    }
+    intent = w.must("bob", "intent.cast", cast).id("intent")
+    granted = grant(
+        terms, schema, fields=[1], purposes=["dpv:RequestedServiceProvision"], expires_at_ms=None
+    )
+    body = {"to": "acme", "grant": granted, "offer_expires_at_ms": T0 + DAY}
+    made_for = w.must("bob", "agreement.offer", {**body, "intent": intent}).id("offer")
+    agreement = w.must("acme", "agreement.accept", {"offer": made_for}).id("agreement")
+    return intent, agreement, w.must("alice", "agreement.offer", body).id("offer")
+
+
+def test_a_refusal_tells_a_stranger_nothing_that_the_stranger_did_not_say(c: Cases) -> None:
+    """Ids follow from transaction hashes, and a dry run is free: a message that named the parties
+    would be a way around every rule about who may read what.
+    """
+    intent, agreement, offer = handshake_with_ids(c)
+    parcel = {"fields": [3], "purpose": SERVICE, "commitment": commitment("stranger")}
+    counter = {"terms": c.ids["T-P2B1"], "fields": [3], "purposes": [SERVICE]}
+    price = {"price_minor": 1, "valid_until_ms": T0 + DAY, "commitment": commitment("price")}
+    child = grant(c.ids["T-P2B1"], c.ids["S-CONTACT"], fields=[3], purposes=[SERVICE])
+    onward = {"parent_share": c.s1, "recipient": "epsilon", "child": child, "share": parcel}
+    tries: list[tuple[str, dict[str, Any]]] = [
+        ("share.onward", {**onward, "parent_agreement": c.g1}),
+        ("share.onward", {**onward, "parent_agreement": c.g1a}),
+        ("share.record", {"agreement": c.g1, "share": parcel}),
+        ("share.record", {"agreement": c.g1a, "share": parcel, "parent_share": c.s1}),
+        ("share.ack", {"share": c.s1}),
+        ("share.withdraw", {"share": c.s1}),
+        ("agreement.accept", {"offer": offer}),
+        ("agreement.counter", {**counter, "offer": offer, "offer_expires_at_ms": T0 + DAY}),
+        ("agreement.reject", {"offer": offer, "reason": "OTHER"}),
+        ("agreement.revoke", {"agreement": c.g1, "scope": "ALL"}),
+        ("agreement.terminate", {"agreement": c.g1}),
+        ("agreement.withdraw_offer", {"offer": offer}),
+        ("intent.respond", {**price, "intent": intent, "agreement": agreement}),
+    ]
+    for kind, fields in tries:
+        outcome = c.world.submit("delta", kind, fields, ("epsilon",))
+        assert outcome.code, kind
+        words = set(re.findall(r"[a-z0-9-]+", outcome.message))
+        assert not words & {"alice", "acme", "beta", "gamma", "bob"}, outcome.message
+        ids = {word for word in words if re.fullmatch("[0-9a-f]{64}", word)}
+        assert ids <= set(re.findall("[0-9a-f]{64}", json.dumps(fields))), outcome.message

@@ -62,6 +62,7 @@ def test_an_offer_is_read_by_its_two_parties(c: Cases) -> None:
         ("schema", {"schema_id": "00" * 32}, "E_UNKNOWN_SCHEMA"),
         ("shares", {"direction": "sideways"}, "E_FORMAT"),
         ("agreements", {"limit": limits.PAGE_ROWS_MAX + 1}, "E_FORMAT"),
+        ("intents", {"industry": "Automotive/4wd"}, "E_FORMAT"),
         ("lineage", {}, "E_FORMAT"),
     ],
 )
@@ -145,8 +146,9 @@ def test_both_sides_see_the_same_sharing(c: Cases) -> None:
 
 def test_what_ends_soon_is_what_still_stands(c: Cases) -> None:
     def soon() -> list[str]:
-        rows = c.world.ask("alice", "party_view", within_ms=10 * DAY)["ending_soon"]
-        return [row["agreement_id"] for row in rows]
+        found = c.world.ask("alice", "party_view", within_ms=10 * DAY)["ending_soon"]
+        assert found["complete"]
+        return [row["agreement_id"] for row in found["agreements"]]
 
     assert soon() == []
     c.world.time_ms = T0 + 15 * DAY
@@ -155,6 +157,17 @@ def test_what_ends_soon_is_what_still_stands(c: Cases) -> None:
     assert soon() == [c.g1a]
     c.world.must("acme", "agreement.terminate", {"agreement": c.g1})
     assert soon() == []
+
+
+def test_a_list_of_what_ends_soon_says_when_it_was_cut_short(
+    c: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A custodian can make any number of children: what they hide must not look as if it stood."""
+    c.world.time_ms = T0 + 15 * DAY
+    for most, complete in ((2, True), (1, False)):
+        monkeypatch.setattr(limits, "VIEW_ROWS_MAX", most)
+        found = c.world.ask("alice", "party_view", within_ms=10 * DAY)["ending_soon"]
+        assert (len(found["agreements"]), found["complete"]) == (most, complete)
 
 
 def test_pages_of_rows_join_without_gap_or_repetition(c: Cases) -> None:

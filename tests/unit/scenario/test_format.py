@@ -164,6 +164,26 @@ def test_no_value_at_any_place_is_answered_with_a_traceback() -> None:
     assert len(refusals) > len(places) * len(ODD_VALUES) // 2
 
 
+def test_a_schema_that_is_wrong_on_purpose_is_answered_with_a_refusal() -> None:
+    """To see what the chain says to it, somebody writes a schema without names or indexes."""
+    for fields in ("5", "[3]", '[{ name = "email" }]', "[{ name = [1], index = 1 }]"):
+        wrong = f'contact = {{ like = "S-CONTACT", published = false, fields = {fields} }}'
+        text = (HEAD + OFFER).replace('contact = "S-CONTACT"', wrong)
+        assert "schema contact has no field 'email'" in refusal(text)
+
+
+def test_a_replay_can_be_replayed() -> None:
+    again = '\n[[step]]\nname = "{}"\nby = "alice"\nbreak = "replay of {}"\nexpect = "E_REPLAY"\n'
+    text = HEAD + OFFER + again.format("second", "offer") + again.format("third", "second")
+    assert run_scenario(parse(text), contract_for).ok
+
+
+def test_a_step_of_the_registry_is_signed_by_nobody_beside_the_actor() -> None:
+    """A signature that is asked for and silently left out would prove nothing."""
+    rotate = '\n[[step]]\nby = "acme"\ndo = "party.rotate_key"\nnew_key = 2\nwith = ["alice"]\n'
+    assert "step 1 (step-1): with: " in refusal(HEAD + rotate)
+
+
 def test_a_step_together_stands_below_a_transaction() -> None:
     message = "step 1 (offer): together with no transaction above"
     assert message in refusal(HEAD + OFFER + "together = true\n")
