@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -56,8 +57,11 @@ def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_demo_that_is_stopped_leaves_no_process_behind(tmp_path: Path) -> None:
-    """Impatient people end a demo with a signal; four nodes must not go on for ever."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_demo_that_is_stopped_leaves_no_process_behind(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """People end a demo with a signal, or close its window; four nodes must not go on for ever."""
     folder = tmp_path / "kept"
     pids = {f"node-{number}/node.pid" for number in range(1, 5)}
     with subprocess.Popen(
@@ -71,7 +75,7 @@ def test_demo_that_is_stopped_leaves_no_process_behind(tmp_path: Path) -> None:
                 assert demo.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            demo.terminate()
+            demo.send_signal(number)
             assert demo.wait(timeout=20) == INTERRUPTED
             assert all(running(node) is None for node in read_network(folder).nodes)
         finally:

@@ -377,6 +377,11 @@ def _fail(code: Code, message: str) -> NoReturn:
     raise ReceiptError(code, message)
 
 
+def _read_start(file: Path, size: int) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(size)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Verify one file. Exit code 0 = verified, 1 = refused, 2 = wrong usage."""
     parser = argparse.ArgumentParser(description="Verify an Onward receipt offline.")
@@ -385,7 +390,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
-        summary = verify_receipt(options.receipt.read_bytes(), options.genesis.read_bytes())
+        receipt = _read_start(options.receipt, RECEIPT_BYTES_MAX + 1)
+        summary = verify_receipt(receipt, _read_start(options.genesis, GENESIS_BYTES_MAX + 1))
         answer: dict[str, Any] = {"verified": True, **asdict(summary)}
     except ReceiptError as error:
         answer = {"verified": False, "code": error.code, "message": str(error)}

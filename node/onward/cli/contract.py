@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
-from onward.cli.output import json_option, wants_json
+from onward.cli.output import json_option
 from onward.cli.target import Target, target_options
 from onward.cli.values import Option, Values, option_of, options_of
 from onward.network.wallet import Identity
@@ -76,9 +76,6 @@ def _first_sentence(text: str) -> str:
 def _act(kind: str, target: Target, delivery: Delivery, given: dict[str, Any]) -> None:
     identity = target.identity(DEFAULT_ACTORS.get(kind.partition(".")[0]))
     act, verdict, notes = asyncio.run(_carry_out(kind, target, delivery, given, identity))
-    for name, value in notes.items():
-        if not wants_json():
-            click.echo(f"keep this: {name} = {value}", err=True)
     tell(target, act, delivery, verdict, keep=notes)
 
 
@@ -113,6 +110,9 @@ async def _with_client(  # noqa: PLR0917  # one call site, two branches
         payload=draft(kind, fields),
         cosigners=tuple(dict.fromkeys(named)),
     )
+    for name, value in values.notes.items():
+        # Told before it is sent: what is on the chain without its salt can be opened by nobody.
+        click.echo(f"keep this: {name} = {value}", err=True)
     return act, await deliver(target, client, act, delivery), values.notes
 
 

@@ -19,10 +19,11 @@ from onward.cli.draft_file import DraftFile, write_draft
 from onward.cli.output import Exit, UsageFault, answer, plain_table
 from onward.cli.target import Target
 from onward.crypto.signing import Signer
+from onward.errors import Unavailable
 from onward.ledger.leaf import CODE_OK, Outcome
-from onward.ledger.transaction import BODY_FORMAT, Body, seal_envelope
+from onward.ledger.transaction import BODY_FORMAT, Body, body_hash, seal_envelope
 from onward.network.access import now_ms
-from onward.network.wallet import Identity
+from onward.network.wallet import Identity, check_name
 from onward.replica.effects import Verdict
 from onward.rpc.client import Client, ReadingParty
 from onward.scenario.grammar import MAKES
@@ -86,6 +87,8 @@ def delivery_options(command: F) -> F:
         )
         if delivery.dry_run and delivery.draft is not None:
             raise click.UsageError("--dry-run and --draft exclude each other")
+        if delivery.save is not None:
+            check_name(delivery.save)
         return command(*args, delivery=delivery, **options)
 
     wrapped: Any = gather
@@ -134,12 +137,19 @@ async def deliver(
         return None
     if client is None:
         raise UsageFault("which network? --network DIR, or --node ADDRESS --genesis FILE")
+    if delivery.save is not None and target.wallet is None:
+        raise UsageFault("--save needs a wallet: --network DIR")
     if delivery.dry_run:
         reader = ReadingParty(party=act.actor.party_id, signer=act.actor.signer)
         return await client.dry_run(body, reader)
     signers = [act.actor.signer, *_cosigners(target, act.cosigners), *act.extra_signers]
     envelope = seal_envelope(target.genesis.chain_id, [body], signers)
-    submission = await client.submit(envelope)
+    try:
+        submission = await client.submit(envelope)
+    except Unavailable as error:
+        tx_hash = body_hash(body).hex()
+        error.args = (f"{error}; `onward query tx {tx_hash}` tells whether it was executed",)
+        raise
     return submission.verdicts[0]
 
 
@@ -160,10 +170,8 @@ def tell(
         tell_draft(target, delivery, keep=kept)
         return
     made = made_by(act.type, verdict)
-    if delivery.save and verdict.code == CODE_OK and not delivery.dry_run:
-        wallet = target.wallet
-        if wallet is None:
-            raise UsageFault("--save needs a wallet: --network DIR")
+    wallet = target.wallet
+    if delivery.save and wallet and verdict.code == CODE_OK and not delivery.dry_run:
         wallet.remember(delivery.save, made)
     tell_verdict(
         verdict,

@@ -15,13 +15,12 @@ import click
 from rich.console import Console
 
 from onward.cli.output import Exit, answer, console, json_option, wants_json
-from onward.demo.perform import RECEIPTS_NAME, Result, perform
+from onward.demo.perform import RECEIPTS_NAME, Result, ending_signals, perform
 from onward.demo.script import Script, load_script
 from onward.demo.tell import Narrator, Silence
 
 PICTURE_COLUMNS = 96
 _SHOWN_STEP = "acme-passes-it-on"
-_TERMINATED = 128 + signal.SIGTERM
 
 
 @click.command()
@@ -48,7 +47,8 @@ def demo(keep: Path | None, svg: Path | None) -> None:
     """
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise click.UsageError(f"--keep {keep}: is not an empty folder")
-    signal.signal(signal.SIGTERM, _end_in_order)
+    for number in ending_signals():
+        signal.signal(number, _end_in_order)
     folder = keep or Path(tempfile.mkdtemp(prefix="onward-demo-"))
     script = load_script()
     quiet = wants_json()
@@ -64,6 +64,8 @@ def demo(keep: Path | None, svg: Path | None) -> None:
     if quiet:
         for complaint in result.complaints:
             click.echo(f"onward demo: {complaint}", err=True)
+        if folder.exists():
+            click.echo(f"onward demo: everything lies in {folder}", err=True)
     answer(_document(result), lambda _: None, code=code)
 
 
@@ -105,9 +107,9 @@ def _self_contained(svg: str) -> str:
     return plain.replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
 
 
-def _end_in_order(_number: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds, so that the processes of the network end with us."""
-    sys.exit(_TERMINATED)
+def _end_in_order(number: int, _frame: FrameType | None) -> None:
+    """A signal unwinds, so that the processes of the network end with us."""
+    sys.exit(128 + number)
 
 
 def _document(result: Result) -> dict[str, Any]:

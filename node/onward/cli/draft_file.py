@@ -138,7 +138,7 @@ def parse_draft(data: bytes, where: str) -> DraftFile:
             bodies=tuple(bytes.fromhex(item) for item in document["bodies"]),
             signatures=tuple(_signature(item) for item in document["signatures"]),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MalformedError(f"{where}: not a draft: {error}") from None
     if not draft.bodies:
         raise MalformedError(f"{where}: holds no body")

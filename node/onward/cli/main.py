@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,10 +13,7 @@ from typing import Any
 
 import click
 
-from onward.cli.output import JSON_FLAG, Exit, fail
-from onward.errors import OnwardError
-from onward_chaincode.drafts import DraftError
-from onward_proto.documents import DocumentError
+from onward.cli.output import JSON_FLAG, Exit, exit_code_of, fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +115,15 @@ class OnwardGroup(click.Group):
                 rows = [(f"{name:<{widest}}", entry.summary) for name, entry in entries.items()]
                 formatter.write_dl(rows)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click, which takes a closed pipe for exit code 1: a verdict of no."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is still in the buffer is flushed at the end, and must not fail once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(Exit.PIPE)
+
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """Run a command line and exit with what it says."""
         arguments = list(sys.argv[1:] if args is None else args)
@@ -136,9 +143,9 @@ class OnwardGroup(click.Group):
         except (click.exceptions.Abort, KeyboardInterrupt):
             click.echo("onward: interrupted", err=True)
             sys.exit(130)
-        except BrokenPipeError:
-            sys.exit(Exit.YES)
-        except (OnwardError, DraftError, DocumentError, click.ClickException, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # a bug too gets its code and its document
+            if exit_code_of(error) is Exit.BUG:
+                traceback.print_exc()
             sys.exit(fail(error, as_json=as_json))
         sys.exit(result if isinstance(result, int) else Exit.YES)
 

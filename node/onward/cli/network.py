@@ -13,7 +13,16 @@ from typing import Any
 import click
 from rich.console import Console
 
-from onward.cli.output import Exit, answer, console, json_option, plain_table, wants_json
+from onward.cli.output import (
+    Exit,
+    UsageFault,
+    answer,
+    console,
+    json_option,
+    plain_table,
+    wants_json,
+)
+from onward.cli.target import open_network
 from onward.errors import RejectedError, Unavailable
 from onward.network.access import NodeReport, connect, now_ms, reports, wait_ready
 from onward.network.definition import (
@@ -21,9 +30,8 @@ from onward.network.definition import (
     NodePlace,
     check_node_ports,
     create_network,
-    read_network,
 )
-from onward.network.processes import STOP_S_MAX, kill, running, start, stop
+from onward.network.processes import STOP_S_MAX, alone, kill, running, start, stop
 
 _SHORT = 12
 
@@ -93,15 +101,17 @@ def init(
 @folder_argument
 @json_option
 def up(folder: Path) -> None:
-    """Start the validators in DIR that are not running, and wait until they are connected."""
-    found = read_network(folder)
+    """Start the validators in DIR that are not running, and wait until all are connected."""
+    found = open_network(folder)
     began = time.monotonic()
-    missing = [node for node in found.nodes if running(node) is None]
-    for node in missing:
-        check_node_ports(node)
-    for node in missing:
-        start(found, node)
-    asyncio.run(_until_ready(found, missing))
+    with alone(found):
+        missing = [node for node in found.nodes if running(node) is None]
+        for node in missing:
+            check_node_ports(node)
+        for node in missing:
+            start(found, node)
+    # Also for those that another command has just started.
+    asyncio.run(_until_ready(found))
     elapsed_s = round(time.monotonic() - began, 2)
     document = {
         "started": [node.name for node in missing],
@@ -129,7 +139,7 @@ def status(folder: Path) -> None:
 
     Exit 3 where fewer than a quorum of the validators answer.
     """
-    found = read_network(folder)
+    found = open_network(folder)
     asked = asyncio.run(_ask(found))
     top = max((item.status.height for item in asked if item.status is not None), default=0)
     alive = sum(item.status is not None for item in asked)
@@ -160,10 +170,14 @@ def status(folder: Path) -> None:
 @json_option
 def down(folder: Path, names: tuple[str, ...], *, at_once: bool) -> None:
     """Stop the validators in DIR and wait until they have ended."""
-    found = read_network(folder)
-    chosen = [found.node(name) for name in names] or list(found.nodes)
-    were = [node for node in chosen if running(node) is not None]
-    left = kill(were) if at_once else stop(were)
+    found = open_network(folder)
+    try:
+        chosen = [found.node(name) for name in names] or list(found.nodes)
+    except RejectedError as error:
+        raise UsageFault(f"--only: {error}") from None
+    with alone(found):
+        were = [node for node in chosen if running(node) is not None]
+        left = kill(were) if at_once else stop(were)
     if left:
         late = ", ".join(node.name for node in left)
         raise Unavailable(f"still running after {STOP_S_MAX} s: {late} (--kill ends them)")
@@ -176,10 +190,8 @@ def down(folder: Path, names: tuple[str, ...], *, at_once: bool) -> None:
     answer(document, show)
 
 
-async def _until_ready(found: Network, missing: Sequence[NodePlace]) -> None:
+async def _until_ready(found: Network) -> None:
     """Wait, with a line that moves where a person looks on."""
-    if not missing:
-        return
     err = console(sys.stderr)
     quiet = wants_json() or not err.is_terminal
     with ExitStack() as stack:
@@ -187,10 +199,10 @@ async def _until_ready(found: Network, missing: Sequence[NodePlace]) -> None:
 
         def progress(count: int) -> None:
             if line is not None:
-                line.update(f"{count} of {len(missing)} are ready")
+                line.update(f"{count} of {len(found.nodes)} are ready")
 
         async with connect(found) as client:
-            await wait_ready(found, client, nodes=missing, progress=progress)
+            await wait_ready(found, client, nodes=found.nodes, progress=progress)
 
 
 async def _ask(found: Network) -> tuple[NodeReport, ...]:

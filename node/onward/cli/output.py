@@ -4,6 +4,8 @@
          1  a verdict of no
          2  wrong usage
          3  unavailable: nobody is at fault, try again
+        70  a bug of ours
+       141  who read us closed the pipe
 
 With `--json` a command writes exactly one JSON document to standard output, whatever happens;
 everything else goes to standard error.
@@ -26,6 +28,7 @@ from rich.table import Table
 
 from onward.errors import (
     CorruptionError,
+    InvariantError,
     MalformedError,
     OnwardError,
     PeerFault,
@@ -33,6 +36,7 @@ from onward.errors import (
     Unavailable,
 )
 from onward_chaincode.drafts import DraftError
+from onward_proto.canonical import CanonicalError
 from onward_proto.documents import DocumentError
 
 JSON_FLAG = "--json"
@@ -51,6 +55,7 @@ class Exit(IntEnum):
     USAGE = 2
     UNAVAILABLE = 3
     BUG = 70
+    PIPE = 141
 
 
 class UsageFault(click.ClickException):
@@ -94,7 +99,7 @@ def answer(document: Any, show: Callable[[Console], None], *, code: Exit = Exit.
 def console(stream: TextIO | None = None) -> Console:
     """A console for people: no colours where nobody sees them, never too narrow or too wide."""
     file = sys.stdout if stream is None else stream
-    return Console(
+    return _Paper(
         file=file if file.isatty() else cast("IO[str]", _Trimmed(file)),
         width=width(),
         highlight=False,
@@ -102,6 +107,14 @@ def console(stream: TextIO | None = None) -> Console:
         markup=False,
         no_color=True if "NO_COLOR" in os.environ else None,
     )
+
+
+class _Paper(Console):
+    """A console that leaves it to `main` what a closed pipe means."""
+
+    def on_broken_pipe(self) -> None:
+        """See rich, which would exit with 1: a verdict of no."""
+        raise BrokenPipeError
 
 
 class _Trimmed:
@@ -159,7 +172,7 @@ def describe(error: Exception) -> tuple[str, str, str]:
             return str(error.code), error.rule, str(error)
         case MalformedError() | PeerFault() | Unavailable():
             return str(error.code), "", str(error)
-        case DraftError() | DocumentError():
+        case DraftError() | DocumentError() | CanonicalError():
             return "E_FORMAT", "", str(error)
         case click.ClickException():
             return "E_USAGE", "", error.format_message()
@@ -179,10 +192,14 @@ def exit_code_of(error: Exception) -> Exit:
             return Exit.NO
         case Unavailable():
             return Exit.UNAVAILABLE
-        case MalformedError() | DraftError() | DocumentError() | click.ClickException():
+        case MalformedError() | DraftError() | DocumentError() | CanonicalError():
+            return Exit.USAGE
+        case click.ClickException():
             return Exit.USAGE
         case OSError():
             return Exit.UNAVAILABLE
+        case InvariantError():
+            return Exit.BUG
         case OnwardError():
             return Exit.NO
         case _:

@@ -24,6 +24,7 @@ from onward_chaincode.forms import HASH
 _HASH_SHOWN = 12
 _COLUMNS_MAX = 6
 _DATE_FLOOR_MS = 1_000_000_000_000
+_DATE_CEILING_MS = 253_402_300_800_000  # the year 10 000, which calendars do not reach
 _HIDDEN = ("next", "proven")
 
 # What is worth a column, where rows have more keys than a page has room.
@@ -95,7 +96,11 @@ class _Page:
         branch = branch.add(self._holding({**path[-1], **document["top"]}))
         branches = {0: branch}
         for node in document["nodes"]:
-            branches[node["level"]] = branches[node["level"] - 1].add(self._holding(node))
+            level = node["level"]
+            for upper in range(1, level):  # a page may begin in the middle of the tree
+                if upper not in branches:
+                    branches[upper] = branches[upper - 1].add(Text("…", style="dim"))
+            branches[level] = branches[level - 1].add(self._holding(node))
         self._out.print(root)
         if document.get("next"):
             self._out.print(f"There is more: --after {document['next']}")
@@ -113,7 +118,7 @@ class _Page:
         line.append(f"  {record[:_HASH_SHOWN]}…", style="dim")
         ends = node.get("ends_at_ms")
         if effective and ends:
-            line.append(f"  until {_date(int(ends))}", style="dim")
+            line.append(f"  until {date_of(int(ends))}", style="dim")
         return line
 
     def _nested(self, key: str, value: Any, indent: int) -> None:
@@ -141,7 +146,7 @@ class _Page:
         if isinstance(value, bool):
             return Text("yes" if value else "no")
         if isinstance(value, int) and key.endswith("_ms"):
-            return Text(_date(value) if value >= _DATE_FLOOR_MS else _duration(value))
+            return Text(date_of(value) if value >= _DATE_FLOOR_MS else _duration(value))
         if isinstance(value, str) and value in self._names:
             return Text(self._names[value])
         if isinstance(value, str) and HASH.fullmatch(value) and not whole:
@@ -168,7 +173,10 @@ def _label(key: str) -> str:
     return key.removesuffix("_ms").replace("_", " ")
 
 
-def _date(time_ms: int) -> str:
+def date_of(time_ms: int) -> str:
+    """A moment as people read it, UTC."""
+    if time_ms >= _DATE_CEILING_MS:
+        return f"{time_ms} ms"  # any party may name such a time, and no page shall fail for it
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 

@@ -11,6 +11,7 @@ from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
 from onward.cli.output import UsageFault, answer, json_option, plain_table
 from onward.cli.target import Target, hex_id, target_options
 from onward.crypto.signing import SigningKey
+from onward.errors import OnwardError
 from onward.ledger.leaf import CODE_OK
 from onward.network.wallet import Wallet, new_seed
 from onward.replica.effects import Verdict
@@ -108,6 +109,9 @@ def register(
     if public_key is not None:
         key = hex_id(public_key, "--public-key")
         party_id = pseudonym_of(key) if kind == PartyKind.PERSON else name
+    elif delivery.dry_run and name not in _wallet(target):
+        key = SigningKey(new_seed()).public_key
+        party_id = pseudonym_of(key) if kind == PartyKind.PERSON else name
     else:
         wallet = _wallet(target)
         identity = wallet.load(name) if name in wallet else wallet.create(name, kind)
@@ -136,10 +140,10 @@ def rotate_key(target: Target, delivery: Delivery) -> None:
     identity = target.identity()
     if identity.name not in wallet:
         raise UsageFault("a new key goes to the wallet: --network DIR --as NAME")
-    seed = new_seed()
-    fresh = SigningKey(seed)
     if delivery.draft is not None:
         raise UsageFault("the new key has to sign at once: without --draft")
+    seed = new_seed()
+    fresh = SigningKey(seed)
     act = Act(
         contract=NAMESPACE,
         type="party.rotate_key",
@@ -147,9 +151,23 @@ def rotate_key(target: Target, delivery: Delivery) -> None:
         payload=encode(RotateKey(public_key=fresh.public_key)),
         extra_signers=(fresh,),
     )
-    verdict = asyncio.run(_deliver(target, act, delivery))
-    if verdict is not None and verdict.code == CODE_OK and not delivery.dry_run:
-        wallet.replace_key(identity.name, seed)
+    if delivery.dry_run:
+        tell(target, act, delivery, asyncio.run(_deliver(target, act, delivery)))
+        return
+    # On disk before the chain can know it: whoever loses a key that is in force loses the party.
+    aside = wallet.set_aside(identity.name, seed)
+    try:
+        verdict = asyncio.run(_deliver(target, act, delivery))
+    except UsageFault:
+        aside.unlink()
+        raise
+    except OnwardError as error:  # a refusal too: perhaps of what another node has taken in
+        error.args = (f"{error}; should it be executed after all, the new key is in {aside}",)
+        raise
+    if verdict is not None and verdict.code == CODE_OK:
+        wallet.replace_key(identity.name, aside)
+    elif verdict is not None and verdict.outcome:
+        aside.unlink()
     tell(target, act, delivery, verdict)
 
 

@@ -16,7 +16,7 @@ from onward.cli.delivery import outcome_name, verdict_json
 from onward.cli.output import UsageFault, answer, json_option
 from onward.cli.page import show_document
 from onward.cli.target import Target, hex_id, target_options
-from onward.cli.values import moment
+from onward.cli.values import ANSWER_BYTES_MAX, moment
 from onward.ledger.block import block_digest
 from onward.ledger.chain import StoredBlock
 from onward.rpc.client import Client, ReadingParty, TransactionAnswer
@@ -121,8 +121,8 @@ def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str,
             arguments[word] = typed[word]
     for word, _ in question.times:
         if typed[word]:
-            name = "at" if word == "at_ms" else word
-            arguments[word] = moment(f"_{name}", typed[word], f"--{word}")
+            name = word.removesuffix("_ms")
+            arguments[word] = moment(f"_{name}", typed[word], f"--{name}")
     if question.about:
         arguments[f"{question.about}_id"] = _reference(target, question.about, typed["about"])
     for word in ("after", "limit") if question.paged else ():
@@ -135,7 +135,7 @@ def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str,
 def _query(contract: str, name: str, arguments: dict[str, Any]) -> Ask:
     async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
         data, height = await client.query(contract, name, canonical_document(arguments), reader)
-        return {"height": height, **parse_document(data)}
+        return {"height": height, **parse_document(data, maximum=ANSWER_BYTES_MAX)}
 
     return ask
 

@@ -12,11 +12,15 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from onward.audit.receipt_verifier import ReceiptError, ReceiptSummary, verify_receipt
+from onward.audit.receipt_verifier import (
+    GENESIS_BYTES_MAX,
+    RECEIPT_BYTES_MAX,
+    ReceiptError,
+    ReceiptSummary,
+    verify_receipt,
+)
 from onward.cli.output import Exit, answer, json_option, plain_table
-from onward.cli.target import Target, hex_id, read_file, target_options
-from onward.ledger.genesis import GENESIS_BYTES_MAX
-from onward.limits import RECEIPT_BYTES_MAX
+from onward.cli.target import Target, hex_id, read_start, target_options
 
 
 @click.group()
@@ -52,7 +56,9 @@ def verify(file: Path, genesis: Path) -> None:
 
     Exit 1 where it does not hold.
     """
-    text, document = read_file(file, RECEIPT_BYTES_MAX), read_file(genesis, GENESIS_BYTES_MAX)
+    # One byte more than there may be: that it is too long is the verifier's verdict.
+    text = read_start(file, RECEIPT_BYTES_MAX + 1)
+    document = read_start(genesis, GENESIS_BYTES_MAX + 1)
     try:
         summary = verify_receipt(text, document)
     except ReceiptError as error:

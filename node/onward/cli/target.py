@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from onward.cli.output import UsageFault
-from onward.errors import MalformedError, Unavailable
+from onward.errors import MalformedError, RejectedError, Unavailable
 from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
 from onward.ledger.transaction import is_party_id
 from onward.network.access import anyone_listens, endpoints, endpoints_at, now_ms
-from onward.network.definition import read_network
+from onward.network.definition import Network, read_network
 from onward.network.wallet import Identity, Wallet, read_identity
 from onward.rpc.client import Client, Endpoint, ReadingParty
 
@@ -45,12 +45,15 @@ class Target:
     @property
     def wallet(self) -> Wallet | None:
         """The keys that came with the network, if one is named."""
-        return None if self.network is None else read_network(self.network).wallet
+        return None if self.network is None else open_network(self.network).wallet
 
     def identity(self, default: str | None = None) -> Identity:
         """Who acts: `--key`, `--as`, or the `default` name. Raises `UsageFault` without any."""
         if self.key_file is not None:
-            return read_identity(self.key_file)
+            try:
+                return read_identity(self.key_file)
+            except RejectedError as error:
+                raise UsageFault(str(error)) from None
         name = self.as_name or default
         if name is None:
             raise UsageFault("who acts? --as NAME (of the network's wallet) or --key FILE")
@@ -85,13 +88,15 @@ class Target:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where to ask. Raises `UsageFault` when nothing says."""
         if self.node is not None:
+            if not self.node.rpartition(":")[2].isdecimal():
+                raise UsageFault(f"--node {self.node!r}: expected HOST:PORT or NAME@HOST:PORT")
             found = endpoints_at(self.node, self.genesis)
             if not found:
                 raise UsageFault(f"--node {self.node}: the genesis has no such validator")
             return found
         if self.network is None:
             raise UsageFault("which network? --network DIR, or --node ADDRESS --genesis FILE")
-        return endpoints(read_network(self.network))
+        return endpoints(open_network(self.network))
 
     def client(self, *, timeout_ms: int = 20_000) -> Client:
         """A client of the network. Raises `Unavailable` where nobody listens at all."""
@@ -116,7 +121,7 @@ class Target:
         if self.genesis_file is not None:
             return parse_genesis(read_file(self.genesis_file, GENESIS_BYTES_MAX))
         if self.network is not None:
-            return read_network(self.network).genesis
+            return open_network(self.network).genesis
         raise UsageFault("which chain? --network DIR or --genesis FILE")
 
 
@@ -168,13 +173,27 @@ _OPTIONS = (
 )
 
 
-def read_file(file: Path, maximum: int) -> bytes:
-    """A file of bounded size. Raises `UsageFault`, `MalformedError`."""
+def open_network(folder: Path) -> Network:
+    """The network in a folder. Raises `UsageFault` where there is none, `MalformedError`."""
+    try:
+        return read_network(folder)
+    except RejectedError as error:
+        # No chain was asked, so this is no verdict: it is how the command was used.
+        raise UsageFault(str(error)) from None
+
+
+def read_start(file: Path, size: int) -> bytes:
+    """A file's first `size` bytes. Raises `UsageFault`."""
     try:
         with file.open("rb") as stream:
-            data = stream.read(maximum + 1)
+            return stream.read(size)
     except OSError as error:
         raise UsageFault(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def read_file(file: Path, maximum: int) -> bytes:
+    """A file of bounded size. Raises `UsageFault`, `MalformedError`."""
+    data = read_start(file, maximum + 1)
     if len(data) > maximum:
         raise MalformedError(f"{file}: more than {maximum} bytes")
     return data

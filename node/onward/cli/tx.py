@@ -20,6 +20,7 @@ from onward.cli.draft_file import (
     write_draft,
 )
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
+from onward.cli.page import date_of
 from onward.cli.target import Target, read_file, target_options
 from onward.errors import RejectCode, RejectedError
 from onward.ledger.leaf import CODE_OK
@@ -169,6 +170,8 @@ def _tell(file: Path, draft: DraftFile, first: str) -> None:
         for item in told:
             out.print()
             out.print(f"{item['type']} by {item['actor']}", style="bold")
+            limit = date_of(item["valid_until_ms"])
+            out.print(f"  of contract {item['contract']}, to be executed before {limit} UTC")
             text = json.dumps(item["payload"], indent=2, ensure_ascii=False)
             out.print(Padding(text, (0, 0, 0, 2), expand=False))
         out.print()

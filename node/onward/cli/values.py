@@ -37,6 +37,7 @@ from onward_proto.documents import canonical_document, parse_document
 
 OFFER_OPEN = "now + 7d"
 PAYLOAD_FILE_BYTES_MAX = 64 * 1024 * 1024
+ANSWER_BYTES_MAX = 8 * 1024 * 1024  # a page holds many records, each up to a document's size
 _MOMENTS = ("_at", "not_before", "valid_until", "effective_at")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?", re.ASCII)
 
@@ -274,7 +275,7 @@ class Values:
             data, _ = await self._client.query(
                 CONTRACT, query, canonical_document(arguments), self._reader
             )
-            self._answers[place] = parse_document(data)
+            self._answers[place] = parse_document(data, maximum=ANSWER_BYTES_MAX)
         return self._answers[place]
 
 

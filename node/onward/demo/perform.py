@@ -146,12 +146,10 @@ def perform(folder: Path, script: Script, teller: Teller) -> Result:
     try:
         show = _Show(network, script, teller)
         found = _run(show, began)
+        kill(stop(network.nodes))
     except BaseException:
         kill(network.nodes)
         raise
-    left = stop(network.nodes)
-    if left:
-        kill(left)
     checked = _check_receipts(network, show.receipts)
     teller.receipts(checked, network)
     complaints = [f"{item.step}: {item.complaint}" for item in show.played if item.complaint]
@@ -175,13 +173,15 @@ def perform(folder: Path, script: Script, teller: Teller) -> Result:
 
 
 def _run(show: _Show, began: float) -> tuple[NodeReport, ...]:
-    """Play; SIGTERM ends it in order, as Ctrl-C does, and not in the middle of a call."""
-    previous = signal.getsignal(signal.SIGTERM)
+    """Play; a signal ends it in order, as Ctrl-C does, and not in the middle of a call."""
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.getsignal(number) for number in ending_signals()}
 
     async def play() -> tuple[NodeReport, ...]:
         playing = asyncio.current_task()
-        if playing is not None and threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+        if playing is not None and is_main:
+            for number in previous:
+                asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
         return await show.play(began)
 
     try:
@@ -189,8 +189,15 @@ def _run(show: _Show, began: float) -> tuple[NodeReport, ...]:
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, previous)
+        if is_main:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """The signals that end the demo in order: SIGTERM, and a terminal's end unless ignored."""
+    ending = (signal.SIGTERM, signal.SIGHUP)
+    return tuple(item for item in ending if signal.getsignal(item) is not signal.SIG_IGN)
 
 
 class _Show:
@@ -250,17 +257,14 @@ class _Show:
         began = time.monotonic()
         top = await self._heights(client)
         start(self._network, node)
-        missed = None
         while time.monotonic() - began < CATCH_UP_S_MAX:
             found = await self._heights(client)
             own = found.pop(node.name, None)
-            if own is not None:
-                missed = own if missed is None else missed
-                if own >= max(found.values(), default=0):
-                    self.caught_up = True
-                    took_s = time.monotonic() - began
-                    self._teller.restarted(node, max(top.values()) - self._killed_at, took_s)
-                    return
+            if own is not None and own >= max(found.values(), default=0):
+                self.caught_up = True
+                took_s = time.monotonic() - began
+                self._teller.restarted(node, max(top.values()) - self._killed_at, took_s)
+                return
             await asyncio.sleep(0.05)
 
     @property

@@ -100,11 +100,13 @@ def create_network(
     name: str = "local",
     fewer: bool = False,
     log_level: str = "info",
+    contracts: tuple[tuple[str, int], ...] = ((CONTRACT, CONTRACT_VERSION),),
 ) -> Network:
     """Write a new consortium into `folder`, which is made or empty; answers it as read back.
 
     `time_ms`: when the chain begins. Without `base_port` free ports are chosen. `fewer` admits
-    networks that no fault is survived by.
+    networks that no fault is survived by. `contracts`: name and version of each, from the first
+    block on.
 
     Raises `RejectedError` E_LIMIT (too few or too many validators), E_STATE (the folder holds
     something), `MalformedError`, `Unavailable` (a port is taken).
@@ -135,7 +137,10 @@ def create_network(
         parameters=Parameters(),
         validators=members,
         parties=parties,
-        contracts=(GenesisContract(name=CONTRACT, version=CONTRACT_VERSION, from_height=1),),
+        contracts=tuple(
+            GenesisContract(name=contract, version=version, from_height=1)
+            for contract, version in contracts
+        ),
     )
     genesis = canonical_document(document)
     nodes = tuple(_place(folder, k, ports) for k in range(validators))

@@ -7,20 +7,24 @@ ever signalled unless that moment and the command line are those of the process 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from onward.errors import Unavailable
 from onward.network.definition import Network, NodePlace
 
 PID_NAME = "node.pid"
 STOP_S_MAX = 10
+ALONE_S_MAX = STOP_S_MAX + 5
 _POLL_S = 0.02
 _LOG_TAIL_BYTES = 16 * 1024
 
@@ -31,6 +35,36 @@ class NodeProcess:
 
     pid: int
     started: int
+
+
+@contextmanager
+def alone(network: Network) -> Iterator[None]:
+    """Keep other commands from starting and stopping this network's processes meanwhile.
+
+    Two that start the same node would both write its `node.pid`, and nobody would stop the first
+    process any more. Raises `Unavailable` when another command does not come to its end.
+    """
+    folder = os.open(network.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        deadline = time.monotonic() + ALONE_S_MAX
+        while not _locked(folder):
+            if time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"{network.folder}: another command has been starting or stopping this "
+                    f"network for {ALONE_S_MAX} s"
+                )
+            time.sleep(_POLL_S)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def running(node: NodePlace) -> NodeProcess | None:
@@ -58,14 +92,18 @@ def start(network: Network, node: NodePlace) -> NodeProcess:
     started = _started(child.pid)
     process = NodeProcess(pid=child.pid, started=-1 if started is None else started)
     document = {"pid": process.pid, "started": process.started, "log_from": log_from}
-    (node.home / PID_NAME).write_text(json.dumps(document) + "\n", encoding="utf-8")
+    fresh = node.home / f"{PID_NAME}.new"
+    fresh.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    fresh.replace(node.home / PID_NAME)  # whoever asks meanwhile must not find half of it
     _children[child.pid] = child
     return process
 
 
 def command(home: Path) -> list[str]:
     """The command line of a node's process."""
-    return [sys.executable, "-m", "onward.cli.main", "node", "run", "--home", str(home.resolve())]
+    # -P: no module is taken from the folder in which somebody happens to stand.
+    program = [sys.executable, "-P", "-m", "onward.cli.main"]
+    return [*program, "node", "run", "--home", str(home.resolve())]
 
 
 def stop(nodes: Sequence[NodePlace], *, timeout_s: float = STOP_S_MAX) -> tuple[NodePlace, ...]:

@@ -9,6 +9,7 @@ pseudonym that follows from the key, for everybody else it is the name.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -48,6 +49,12 @@ def new_seed() -> bytes:
     return secrets.token_bytes(SEED_BYTES)
 
 
+def check_name(name: str) -> None:
+    """Whether a party or a record may be called that. Raises `MalformedError`."""
+    if not _NAME.fullmatch(name):
+        raise MalformedError(f"name {name!r}: lower-case letters, digits and '._-' inside")
+
+
 class Wallet:
     """The keys in one folder."""
 
@@ -68,8 +75,9 @@ class Wallet:
 
     def create(self, name: str, kind: str) -> Identity:
         """A new key for a party. Raises `RejectedError` E_DUPLICATE, `MalformedError`."""
-        if not _NAME.fullmatch(name) or name == _RECORDS:
-            raise MalformedError(f"name {name!r}: lower-case letters, digits and '._-' inside")
+        check_name(name)
+        if name == _RECORDS:
+            raise MalformedError(f"name {name!r}: a file of the wallet is called that")
         if kind not in set(PartyKind):
             known = ", ".join(item.lower() for item in PartyKind)
             raise MalformedError(f"kind {kind!r} is none of {known}")
@@ -106,19 +114,27 @@ class Wallet:
                 return identity
         return None
 
-    def replace_key(self, name: str, seed: bytes) -> None:
-        """Sign with another key from now on; the party keeps its id. The old key is kept aside."""
+    def set_aside(self, name: str, seed: bytes) -> Path:
+        """Keep a party's next key in a file of its own, before anybody hears of it."""
         identity = self.load(name)
-        file = self.folder / f"{name}.json"
-        file.replace(self.folder / f"{name}.{identity.signer.public_key.hex()[:8]}.old")
+        public_key = SigningKey(seed).public_key.hex()
         document = {
             "format": KEY_FORMAT,
             "party": identity.party_id,
             "kind": identity.kind,
-            "public_key": SigningKey(seed).public_key.hex(),
+            "public_key": public_key,
             "seed": seed.hex(),
         }
+        file = self.folder / f"{name}.{public_key[:8]}.new"
         write_secret(file, json.dumps(document, indent=2) + "\n")
+        return file
+
+    def replace_key(self, name: str, aside: Path) -> None:
+        """Sign with the key set aside from now on; the party keeps its id, the old key its file."""
+        old = self.load(name).signer.public_key.hex()
+        file = self.folder / f"{name}.json"
+        file.replace(self.folder / f"{name}.{old[:8]}.old")
+        aside.replace(file)
 
     # -- names of records ------------------------------------------------------------------------
 
@@ -132,14 +148,18 @@ class Wallet:
 
     def remember(self, name: str, ids: Mapping[str, str]) -> None:
         """Give a name to what a transaction made."""
-        if not _NAME.fullmatch(name):
-            raise MalformedError(f"name {name!r}: lower-case letters, digits and '._-' inside")
+        check_name(name)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        records = {**self.records(), name: dict(ids)}
-        file = self.folder / f"{_RECORDS}.json"
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(file)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # for one small write; commands may run in parallel
+            records = {**self.records(), name: dict(ids)}
+            file = self.folder / f"{_RECORDS}.json"
+            fresh = file.with_suffix(".new")
+            fresh.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+            fresh.replace(file)
+        finally:
+            os.close(folder)
 
 
 def read_identity(file: Path) -> Identity:
@@ -175,7 +195,7 @@ def _document(file: Path, maximum: int) -> dict[str, Any]:
     data = read_bounded(file, maximum)
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedError(f"{file}: not JSON: {error}") from None
     if not isinstance(document, dict):
         raise MalformedError(f"{file}: expected an object")

@@ -127,6 +127,15 @@ def sample(salt: int = 1) -> bytes:
     )
 
 
+def test_draft_shows_how_long_a_signature_under_it_can_be_used(tmp_path: Path) -> None:
+    """Whoever signs for ever must see it before."""
+    file = tmp_path / "d.json"
+    draft = DraftFile(chain_id=CHAIN, bodies=(sample(),), signatures=())
+    file.write_text(draft.render(), encoding="utf-8")
+    shown = run("tx", "show", str(file)).stdout
+    assert "of contract isa, to be executed before 1970-01-01 00:00:00 UTC" in shown
+
+
 def test_changed_explanation_is_refused() -> None:
     """The file travels; whoever carries it could write something else above the bytes."""
     draft = DraftFile(chain_id=CHAIN, bodies=(sample(),), signatures=())
@@ -152,7 +161,9 @@ def test_incomplete_draft_becomes_no_envelope() -> None:
     assert caught.value.code == RejectCode.COUNTERSIGNATURE
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "7", '{"format": "onward/draft/1"}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "7", '{"format": "onward/draft/1"}', "\xff", "[" * 9_999]
+)
 def test_what_is_no_draft_is_malformed(text: str) -> None:
     with pytest.raises(MalformedError):
         parse_draft(text.encode("latin-1"), "d")

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from onward.audit.receipt_verifier import RECEIPT_BYTES_MAX
+from onward.cli import tx
 from onward.cli.main import SECTIONS, main
 from onward.cli.output import Exit, describe, exit_code_of
 from onward.errors import (
     CorruptionError,
+    InvariantError,
     MalformedError,
     RejectCode,
     RejectedError,
     Unavailable,
 )
+from onward.network.definition import create_network, read_network
 from onward_chaincode.drafts import DraftError
+from onward_proto.canonical import CanonicalError
 
 NAMES = [name for entries in SECTIONS.values() for name in entries]
 
@@ -102,6 +111,11 @@ def test_version_is_one_line() -> None:
         ["tx", "show", "missing.json"],
         ["node", "run", "--home", "missing"],
         ["demo", "--keep", "."],
+        ["network", "up", "missing"],
+        ["network", "status", "missing"],
+        ["network", "down", "missing"],
+        ["query", "view", "--as", "alice", "--network", "missing"],
+        ["tx", "submit", "missing.json", "--network", "missing"],
     ],
 )
 def test_wrong_usage_exits_2_with_a_sentence(arguments: list[str]) -> None:
@@ -149,6 +163,90 @@ def test_output_that_goes_to_a_file_has_no_control_codes_and_no_trailing_blanks(
         assert [line for line in output.splitlines() if line != line.rstrip()] == []
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """A network's definition; nothing runs."""
+    create_network(tmp_path / "n", validators=4, time_ms=1)
+    return str(tmp_path / "n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["network", "down", "FOLDER", "--only", "v9"],
+        ["query", "view", "--network", "FOLDER", "--as", "admin", "--node", "localhost"],
+        ["party", "register", "acme", "--network", "FOLDER", "--save", "Bad Name"],
+        ["party", "register", "acme", "--network", "FOLDER", "--jurisdiction", "DEU"],
+        ["party", "register", "x" * 65, "--network", "FOLDER", "--public-key", "ab" * 32],
+        ["tx", "sign", "DRAFT", "--key", "missing.json"],
+    ],
+)
+def test_wrong_usage_of_a_network_is_no_verdict(
+    arguments: list[str], folder: str, tmp_path: Path
+) -> None:
+    """Exit 1 says that the chain, or a receipt, said no. Here nobody was asked."""
+    draft = tmp_path / "draft.json"
+    offline = ["--genesis", f"{folder}/genesis.json", "--key", f"{folder}/wallet/admin.json"]
+    deactivate = ["party", "deactivate", "admin", "--draft", str(draft), *offline]
+    assert run(*deactivate).exit_code == Exit.YES
+    places = {"FOLDER": folder, "DRAFT": str(draft)}
+    result = run(*[places.get(word, word) for word in arguments], "--json")
+    assert result.exit_code == Exit.USAGE
+    assert json.loads(result.stdout)["code"] in {"E_USAGE", "E_FORMAT"}
+    assert "Traceback" not in result.stderr
+
+
+def test_message_names_the_option_as_it_is_typed(folder: str) -> None:
+    where = ("--as", "admin", "--network", folder)
+    with socket.create_server(("127.0.0.1", read_network(Path(folder)).nodes[0].gateway.port)):
+        result = run("query", "agreement", "ab" * 32, "--at", "soon", *where)
+    assert "--at 'soon'" in result.stderr
+
+
+def test_dry_run_of_a_registration_leaves_the_wallet_as_it_is(folder: str) -> None:
+    before = run("party", "list", "--network", folder).stdout
+    run("party", "register", "acme", "--dry-run", "--network", folder)
+    assert run("party", "list", "--network", folder).stdout == before
+
+
+def test_receipt_that_is_too_long_gets_the_verifiers_verdict(folder: str, tmp_path: Path) -> None:
+    """A program that checks receipts must not take a hostile one for its own mistake."""
+    file = tmp_path / "long.receipt"
+    file.write_bytes(b"x" * (RECEIPT_BYTES_MAX + 1))
+    result = run("receipt", "verify", str(file), "--genesis", f"{folder}/genesis.json", "--json")
+    assert result.exit_code == Exit.NO
+    document = json.loads(result.stdout)
+    assert (document["verified"], document["code"]) == (False, "E_FORMAT")
+
+
+def test_bug_has_an_exit_code_and_a_document_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own exit code for it is 1, which would read as a verdict of no."""
+
+    def stumble(_: Path) -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr(tx, "_read", stumble)
+    result = run("tx", "show", "draft.json", "--json")
+    assert result.exit_code == Exit.BUG
+    assert json.loads(result.stdout)["code"] == "E_FAULT"
+    assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_closed_pipe_is_neither_yes_nor_no(form: list[str], folder: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "onward.cli.main", "party", "list", "--network", folder, *form],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (Exit.PIPE, b"")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "exit_code"),
     [
@@ -158,6 +256,8 @@ def test_output_that_goes_to_a_file_has_no_control_codes_and_no_trailing_blanks(
         (Unavailable("later"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
         (OSError(28, "disk full"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
         (CorruptionError("lies"), "E_CORRUPTION", Exit.NO),
+        (CanonicalError("too long"), "E_FORMAT", Exit.USAGE),
+        (InvariantError("a bug"), "E_FAULT", Exit.BUG),
         (ValueError("a bug"), "E_FAULT", Exit.BUG),
     ],
 )

@@ -45,6 +45,12 @@ def test_times_are_dates_durations_and_pseudonyms_are_names(target: Target) -> N
     assert alice not in page
 
 
+def test_time_beyond_every_calendar_is_shown_as_it_is(target: Target) -> None:
+    """Any party may offer until then; the other one's page must not fail for it."""
+    assert f"{2**53 - 1} ms" in shown({"ends_at_ms": 2**53 - 1}, target)
+    assert "9999-12-31 23:59:59" in shown({"ends_at_ms": 253_402_300_799_999}, target)
+
+
 def test_ids_stay_whole_at_the_top_and_are_short_in_lists(target: Target) -> None:
     """The next command wants the id; a table has no room for ten of them."""
     page = shown({"agreement_id": ID, "shares": [{"share_id": OTHER}]}, target)
@@ -92,6 +98,19 @@ def test_lineage_is_a_tree_from_the_rights_holder_down(target: Target) -> None:
     depths = [next(line.index(name) for line in lines if name in line) for name in names]
     assert depths == [4, 8, 12, 8]
     assert "ENDED_BY_ANCESTOR" in lines[3]
+
+
+def test_page_of_a_lineage_may_begin_in_the_middle_of_the_tree(target: Target) -> None:
+    """The parents of its first rows stand on the page before."""
+    top = {"agreement_id": ID, "second_party": "acme", "status": "ACTIVE", "ends_at_ms": None}
+    nodes = [
+        {**top, "second_party": "delta", "level": 3},
+        {**top, "second_party": "eps", "level": 2},
+    ]
+    document = {"rights_holder": "r", "path": [top], "top": top, "nodes": nodes, "next": ""}
+    lines = shown(document, target, title="lineage").splitlines()
+    depths = [next(line.index(name) for line in lines if name in line) for name in ("delta", "eps")]
+    assert depths == [16, 12]
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,11 @@ def test_new_key_signs_from_then_on_and_the_old_one_is_kept(tmp_path: Path) -> N
     wallet = Wallet(tmp_path)
     wallet.create("acme", PartyKind.ORGANISATION)
     seed = new_seed()
-    wallet.replace_key("acme", seed)
+    aside = wallet.set_aside("acme", seed)
+    assert wallet.names() == ("acme",)
+    assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+    assert read_identity(aside).party_id == "acme"  # `--key` takes it, should it come to that
+    wallet.replace_key("acme", aside)
     assert wallet.load("acme").signer.public_key == SigningKey(seed).public_key
     assert len(list(tmp_path.glob("acme.*.old"))) == 1
     assert wallet.names() == ("acme",)
@@ -90,3 +95,19 @@ def test_records_are_found_by_the_names_that_they_were_given(tmp_path: Path) -> 
     wallet.remember("other", {"offer_id": "cd" * 32})
     assert wallet.records()["deal"] == {"agreement_id": "ab" * 32}
     assert wallet.names() == ()
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000, "[]", "7", "{"])
+def test_file_that_is_no_key_is_malformed(tmp_path: Path, text: str) -> None:
+    (tmp_path / "acme.json").write_text(text, encoding="utf-8")
+    with pytest.raises(MalformedError):
+        read_identity(tmp_path / "acme.json")
+
+
+def test_names_given_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    """Two parties' commands may run in parallel; the transaction behind a lost name stands."""
+    wallet = Wallet(tmp_path / "wallet")
+    names = [f"deal-{number}" for number in range(40)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda name: wallet.remember(name, {"agreement_id": name}), names))
+    assert sorted(wallet.records()) == sorted(names)
