@@ -31,7 +31,8 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from onward_proto.compiled import Decode, Doubt, Encode, compile_message, in_doubt
+from onward_proto.compiled import Decode, Encode, compile_message
+from onward_proto.remembered import Doubt
 
 UINT64_MAX = 2**64 - 1
 TEXT_BYTES_MAX_DEFAULT = 256
@@ -122,29 +123,30 @@ class _Plan:
 
     fields: tuple[_Field, ...]
     by_tag: dict[int, tuple[int, _Field]]
-    compiled: tuple[Encode, Decode] | None
+    compiled: tuple[Encode, Decode]
 
 
 _plans: dict[type[Any], _Plan] = {}
+_encoders: dict[type[Any], Encode] = {}
+_decoders: dict[type[Any], Decode] = {}
 
 
 def encode(message: object) -> bytes:
     """The canonical bytes of a message. Raises `CanonicalError` for a value that has none."""
-    compiled = _plan(type(message)).compiled
-    if compiled is not None:
-        try:
-            return compiled[0](message)
-        except Doubt:
-            pass
-    return define_encode(message)
+    cls = type(message)
+    fast = _encoders.get(cls) or _plan(cls).compiled[0]
+    try:
+        return fast(message)
+    except Doubt:
+        return define_encode(message)
 
 
 def decode(cls: type[T], data: bytes) -> T:
     """The message whose canonical form `data` is. Raises `CanonicalError` for anything else."""
-    compiled = _plan(cls).compiled
-    if compiled is not None:
+    if type(data) is bytes:
+        fast = _decoders.get(cls) or _plan(cls).compiled[1]
         try:
-            found: T = compiled[1](data, 0, len(data))
+            found: T = fast(data, 0, len(data))
         except Doubt:
             pass
         else:
@@ -202,6 +204,7 @@ def _plan(cls: type[Any]) -> _Plan:
     plan = _plans.get(cls)
     if plan is None:
         plan = _plans[cls] = _make_plan(cls)
+        _encoders[cls], _decoders[cls] = plan.compiled
     return plan
 
 
@@ -231,8 +234,8 @@ def _make_plan(cls: type[Any]) -> _Plan:
 
 
 def _compiled(cls: type[Any]) -> tuple[Encode, Decode]:
-    """The pair of an inner message; one without a fast path leaves the whole in doubt."""
-    return _plan(cls).compiled or (in_doubt, in_doubt)
+    """The pair of an inner message."""
+    return _plan(cls).compiled
 
 
 def _absent(cls: type[Any], field: _Field) -> Any:

@@ -9,13 +9,20 @@ while its newest tables differ from release to release, and replicas must agree 
 Python's 3.2 database answers for single characters; its `normalize`, however, orders and composes
 by the newest tables, so that a text may only be handed to it in pieces of characters that 3.2 knows
 (of those, nothing may change any more). The others neither combine nor decompose.
+
+`define_parse` and `define_canonical` say what a document is, and under which key something is wrong
+with one. Beside them stands a fast path for what is usual, which judges nothing: whatever is not
+plainly right goes to the definition.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import json.encoder
+import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 INTEGER_MAX = 2**53 - 1
@@ -34,6 +41,40 @@ def parse_document(data: bytes, *, maximum: int = DOCUMENT_BYTES_MAX) -> dict[st
     """The object that `data` states. Raises `DocumentError` for all but one strict object."""
     if len(data) > maximum:
         raise DocumentError(f"{len(data)} bytes, at most {maximum}")
+    # `-0` is a way to write zero that the fast path would not see.
+    if b"-0" not in data or not _MINUS_ZERO.search(data):
+        try:
+            text = data.decode()
+            value, end = _usual.raw_decode(text)
+            if type(value) is dict and end == len(text):
+                _pass_items(value, 1)
+                _pass_items(value.values(), 1)
+                return value
+        except (ValueError, RecursionError):
+            pass
+    return define_parse(data)
+
+
+def canonical_document(value: dict[str, Any]) -> bytes:
+    """The RFC 8785 form of a document. Raises `DocumentError` for a value that has none."""
+    if type(value) is dict:
+        try:
+            return _write_object(value, 0).encode()
+        except (_UnusualError, DocumentError, TypeError):
+            pass
+    return define_canonical(value)
+
+
+def document_id(data: bytes) -> bytes:
+    """The 32-byte id of a document in canonical form."""
+    return hashlib.sha256(data).digest()
+
+
+# -- the definition --------------------------------------------------------------------------------
+
+
+def define_parse(data: bytes) -> dict[str, Any]:
+    """`parse_document` as it is defined, for data within its bound."""
     try:
         value = json.loads(
             data.decode(),
@@ -50,15 +91,10 @@ def parse_document(data: bytes, *, maximum: int = DOCUMENT_BYTES_MAX) -> dict[st
     return value
 
 
-def canonical_document(value: dict[str, Any]) -> bytes:
-    """The RFC 8785 form of a document. Raises `DocumentError` for a value that has none."""
+def define_canonical(value: dict[str, Any]) -> bytes:
+    """`canonical_document` as it is defined."""
     _check(value, (), 0)
     return _ordered(value).encode()
-
-
-def document_id(data: bytes) -> bytes:
-    """The 32-byte id of a document in canonical form."""
-    return hashlib.sha256(data).digest()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -154,3 +190,105 @@ def _ordered(value: object) -> str:
 
 _PLAIN: dict[object, str] = {True: "true", False: "false", None: "null"}
 _text = json.JSONEncoder(ensure_ascii=False).encode
+
+
+# -- the fast path ---------------------------------------------------------------------------------
+
+_KEYS_MAX = 1_024
+_MINUS_ZERO = re.compile(rb"[\s:,\[]-0")
+# No character below U+0300 combines, composes or decomposes; by code points and by UTF-16 units
+# they have one order.
+_inert = re.compile("[\x00-\u02ff]*").fullmatch
+_quoted = json.encoder.encode_basestring
+
+
+class _UnusualError(ValueError):
+    """This is for the definition to judge."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _UnusualError
+    return found
+
+
+_usual = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
+)
+
+_heads: dict[str, str] = {}
+_head_of = _heads.get
+
+
+def _make_head(key: object) -> str:
+    """A key as it stands before its value; those met lately are remembered."""
+    if type(key) is not str or not _inert(key):
+        raise _UnusualError
+    if len(_heads) >= _KEYS_MAX:
+        _heads.clear()
+    head = _heads[key] = _quoted(key) + ":"
+    return head
+
+
+def _write_object(value: dict[str, Any], depth: int) -> str:
+    """The form of an object. What is not plainly a document raises an error, not always the best.
+
+    Of an object whose keys are all inert, Python's order is the order of RFC 8785.
+    """
+    if depth >= DEPTH_MAX:
+        raise _UnusualError
+    parts: list[str] = []
+    append = parts.append
+    for key in sorted(value):
+        item = value[key]
+        head = _head_of(key) or _make_head(key)
+        if type(item) is str:
+            if not item.isascii() and not _inert(item):
+                _check_text(item, ())
+            append(head + _quoted(item))
+        elif type(item) is int and -INTEGER_MAX <= item <= INTEGER_MAX:
+            append(f"{head}{item}")
+        else:
+            append(head + _write_value(item, depth + 1))
+    return "{" + ",".join(parts) + "}"
+
+
+def _write_value(item: Any, depth: int) -> str:
+    kind = type(item)
+    if item is None or kind is bool:
+        return _PLAIN[item]
+    if kind is int:
+        if -INTEGER_MAX <= item <= INTEGER_MAX:
+            return str(item)
+    elif kind is str:
+        if not item.isascii() and not _inert(item):
+            _check_text(item, ())
+        return _quoted(item)
+    elif kind is dict:
+        return _write_object(item, depth)
+    elif kind is list and depth < DEPTH_MAX:
+        return "[" + ",".join([_write_value(part, depth + 1) for part in item]) + "]"
+    raise _UnusualError
+
+
+def _pass_items(items: Iterable[Any], depth: int) -> None:
+    """Raise an error, not always the best, unless the items at this depth plainly are right.
+
+    They come from the reader of JSON, so they are of its types.
+    """
+    if depth > DEPTH_MAX:
+        raise _UnusualError
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if not item.isascii() and not _inert(item):
+                _check_text(item, ())
+        elif kind is int:
+            if not -INTEGER_MAX <= item <= INTEGER_MAX:
+                raise _UnusualError
+        elif kind is dict:
+            _pass_items(item, depth + 1)
+            _pass_items(item.values(), depth + 1)
+        elif kind is list:
+            _pass_items(item, depth + 1)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonward_proto/v1/peer.proto\x12\x0fonward_proto.v1\"8\n\tPeerFrame\x12\x0f\n\x05hello\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x66rame\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent2N\n\x04Peer\x12\x46\n\x08\x45xchange\x12\x1a.onward_proto.v1.PeerFrame\x1a\x1a.onward_proto.v1.PeerFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonward_proto/v1/peer.proto\x12\x0fonward_proto.v1\"*\n\tPeerFrame\x12\r\n\x05hello\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66rames\x18\x02 \x03(\x0c\x32N\n\x04Peer\x12\x46\n\x08\x45xchange\x12\x1a.onward_proto.v1.PeerFrame\x1a\x1a.onward_proto.v1.PeerFrame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onward_proto.v1.peer_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PEERFRAME']._serialized_start=47
-  _globals['_PEERFRAME']._serialized_end=103
-  _globals['_PEER']._serialized_start=105
-  _globals['_PEER']._serialized_end=183
+  _globals['_PEERFRAME']._serialized_end=89
+  _globals['_PEER']._serialized_start=91
+  _globals['_PEER']._serialized_end=169
 # @@protoc_insertion_point(module_scope)

@@ -8,7 +8,9 @@ docs/spec/encoding.md, so that its validity never hangs on a protobuf runtime.
 """
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
+import google.protobuf.internal.containers
 import google.protobuf.message
 import typing
 
@@ -16,22 +18,26 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class PeerFrame(google.protobuf.message.Message):
+    """Either a hello or frames."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HELLO_FIELD_NUMBER: builtins.int
-    FRAME_FIELD_NUMBER: builtins.int
+    FRAMES_FIELD_NUMBER: builtins.int
     hello: builtins.bytes
     """Canonical bytes of a Hello: who speaks, and the proof of it."""
-    frame: builtins.bytes
-    """Canonical bytes of a Frame: exactly one message of the protocol."""
+    @property
+    def frames(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Canonical bytes of Frames, each exactly one message of the protocol: what waited together
+        travels together.
+        """
+
     def __init__(
         self,
         *,
         hello: builtins.bytes = ...,
-        frame: builtins.bytes = ...,
+        frames: collections.abc.Iterable[builtins.bytes] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["content", b"content", "frame", b"frame", "hello", b"hello"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["content", b"content", "frame", b"frame", "hello", b"hello"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["hello", "frame"] | None: ...
+    def ClearField(self, field_name: typing.Literal["frames", b"frames", "hello", b"hello"]) -> None: ...
 
 global___PeerFrame = PeerFrame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 from typing import Annotated
 
 import pytest
@@ -22,7 +22,7 @@ from onward_proto.canonical import (
     text,
     uint,
 )
-from onward_proto.compiled import Doubt
+from onward_proto.remembered import VALUES_MAX, Doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,10 +205,8 @@ def test_the_compiled_codec_and_the_definition_agree_on_every_byte(
         del changed[place]
     else:
         changed.insert(place, data.draw(st.integers(0, 255)))
-    compiled = _plan(Outer).compiled
-    assert compiled is not None
     try:
-        fast = compiled[1](bytes(changed), 0, len(changed))
+        fast = _plan(Outer).compiled[1](bytes(changed), 0, len(changed))
     except Doubt:
         with pytest.raises(CanonicalError):
             define_decode(Outer, bytes(changed))
@@ -216,13 +214,66 @@ def test_the_compiled_codec_and_the_definition_agree_on_every_byte(
         assert fast == define_decode(Outer, bytes(changed))
 
 
+def test_a_decoded_message_is_of_its_class_and_as_frozen_as_any() -> None:
+    """It is set up as a draft of the same layout; nobody may meet it before it is frozen."""
+    found = decode(Outer, encode(SAMPLE))
+    assert type(found) is Outer
+    assert hash(found) == hash(SAMPLE)
+    with pytest.raises(FrozenInstanceError):
+        found.number = 8  # type: ignore[misc]
+    with pytest.raises((AttributeError, TypeError)):
+        found.other = 8  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wide:
-    late: Annotated[int, uint(16)]
-    inner: Annotated[Outer | None, nested(17, Outer)]
+class Guarded:
+    low: Annotated[int, uint(1)]
+    high: Annotated[int, uint(2)]
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError
 
 
-def test_a_message_beyond_the_fast_path_is_coded_by_the_definition() -> None:
-    message = Wide(late=5, inner=SAMPLE)
-    assert _plan(Wide).compiled is None
-    assert decode(Wide, encode(message)) == message
+def test_a_class_that_checks_itself_is_built_through_its_own_door() -> None:
+    assert decode(Guarded, b"\x08\x01\x10\x02") == Guarded(low=1, high=2)
+    with pytest.raises(ValueError, match=r"^$"):
+        decode(Guarded, b"\x08\x02\x10\x01")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    first: Annotated[Inner, nested(1, Inner)]
+    second: Annotated[Inner, nested(2, Inner)]
+
+
+def test_an_inner_message_may_not_reach_beyond_its_length() -> None:
+    """Its decoder sees the bytes that follow: they are not its own."""
+    inner = Inner(seq=300, head=b"abcd")
+    whole = encode(Pair(first=inner, second=inner))
+    for size in range(20):
+        data = whole[:1] + bytes([size]) + whole[2:]
+        if data == whole:
+            assert decode(Pair, data) == Pair(first=inner, second=inner)
+        else:
+            with pytest.raises(CanonicalError):
+                decode(Pair, data)
+
+
+def test_values_that_equal_each_other_across_types_are_not_taken_for_each_other() -> None:
+    """Encodings are remembered by value, and to a dictionary True is 1 and 1.0 is 1."""
+    assert encode(_with(number=1)) == define_encode(_with(number=1))
+    for value in (True, 1.0):
+        with pytest.raises(CanonicalError, match="expected an int"):
+            encode(_with(number=value))
+    assert encode(_with(packed=(1,))) == define_encode(_with(packed=(1,)))
+    with pytest.raises(CanonicalError, match="expected an int"):
+        encode(_with(packed=(True,)))
+
+
+def test_more_values_than_are_remembered_change_nothing_but_time() -> None:
+    for number in range(2**35, 2**35 + 2 * VALUES_MAX + 2):
+        message = _with(until=number, name=f"{number:x}")
+        assert decode(Outer, encode(message)) == message
+    message = _with(until=2**35, name="again")
+    assert encode(message) == define_encode(message)
