@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from onward_chaincode.contract import Context, Party, Reader
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import agreement_key, derive_id
 from onward_chaincode.onward import Case, require_jurisdiction
 from onward_chaincode.payloads import Grant
-from onward_chaincode.records import AgreementRecord, OfferRecord, load, save
+from onward_chaincode.records import AgreementRecord, OfferRecord, changed, load, save
 from onward_chaincode.schema import find_schema
 from onward_chaincode.standing import ACTIVE
 from onward_chaincode.terms import DEPRECATED, RECALLED, Terms, find_terms
@@ -132,7 +130,7 @@ def begin_child(ctx: Context, case: Case, offer_id: bytes | None) -> AgreementRe
     The caller writes it: with its first share, or as it is.
     """
     grant, parent = case.attempt.child, case.parent
-    agreement = replace(
+    agreement = changed(
         parent,
         agreement_id=derive_id("agreement", ctx.tx_id),
         parent_id=parent.agreement_id,
@@ -160,5 +158,5 @@ def begin_child(ctx: Context, case: Case, offer_id: bytes | None) -> AgreementRe
         last_share_id=None,
         child_count=0,
     )
-    store_agreement(ctx, replace(parent, child_count=parent.child_count + 1))
+    store_agreement(ctx, changed(parent, child_count=parent.child_count + 1))
     return agreement

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -75,15 +74,14 @@ class Arguments:
 
 def read_page(
     scan: Scan, prefix: str, after: str, limit: int
-) -> tuple[list[tuple[str, Json]], str]:
+) -> tuple[list[tuple[str, bytes]], str]:
     """Rows below `prefix` (which ends in `/`) behind the cursor, and the next cursor or "".
 
-    A row is (the rest of its key, its content).
+    A row is (the rest of its key, its value).
     """
     found = scan(prefix + after, prefix[:-1] + "0", limit + 2)
     behind = [(key[len(prefix) :], value) for key, value in found if key != prefix + after]
-    # Rows are documents of our own making: what was strict when it was written is only read here.
-    rows = [(rest, json.loads(value)) for rest, value in behind[:limit]]
+    rows = behind[:limit]
     return rows, rows[-1][0] if len(behind) > limit else ""
 
 

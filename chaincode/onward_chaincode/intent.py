@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from onward_chaincode.agreement import find_agreement
 from onward_chaincode.contract import Context, Reader
 from onward_chaincode.errors import Code, refuse
@@ -21,6 +19,7 @@ from onward_chaincode.records import (
     IntentRecord,
     Reference,
     ResponseRecord,
+    changed,
     load,
     must_load,
     save,
@@ -76,7 +75,7 @@ def cast(ctx: Context, payload: IntentCast) -> None:
 def withdraw(ctx: Context, payload: IntentWithdraw) -> None:
     """intent.withdraw: the caster ends the cast; agreements made for it go on."""
     intent = _own_open_intent(ctx, payload.intent)
-    save(ctx, intent_key(intent.intent_id), replace(intent, state=WITHDRAWN))
+    save(ctx, intent_key(intent.intent_id), changed(intent, state=WITHDRAWN))
     _announce(ctx, "intent.withdraw", intent, EVERYONE)
 
 
@@ -125,7 +124,7 @@ def select(ctx: Context, payload: IntentSelect) -> None:
         raise refuse(Code.STATE, f"the response was valid until {response.valid_until_ms}")
     agreement = find_agreement(ctx, response.agreement_id)
     require_in_force(agreement, ctx.time_ms)
-    chosen = replace(intent, state=SELECTED, selected=response.response_id)
+    chosen = changed(intent, state=SELECTED, selected=response.response_id)
     save(ctx, intent_key(intent.intent_id), chosen)
     _announce(ctx, "intent.select", intent, _pair(intent, agreement), response)
 

@@ -16,6 +16,9 @@ SET_WIRE_MAX = 1_024
 
 # -- texts -----------------------------------------------------------------------------------------
 PARTY_ID_BYTES_MAX = 64
+EVENT_NAME_BYTES_MAX = 64
+EVENT_PAYLOAD_BYTES_MAX = 16 * 1024
+EVENT_READERS_MAX = 64
 IRI_BYTES_MAX = 96
 ENUM_BYTES_MAX = 32
 TAG_BYTES_MAX = 32

@@ -35,6 +35,7 @@ from onward_chaincode.records import (
     IntentRecord,
     OfferRecord,
     ReplyRecord,
+    changed,
     load,
     save,
 )
@@ -130,7 +131,7 @@ def withdraw(ctx: Context, payload: AgreementWithdrawOffer) -> None:
     if ctx.caller != record.offeror:
         raise refuse(Code.SIGNER, f"the offer was not made by {ctx.caller}")
     _require_open(record, ctx.time_ms)
-    record = replace(record, state=WITHDRAWN)
+    record = changed(record, state=WITHDRAWN)
     _store(ctx, record)
     _announce(ctx, "agreement.withdraw_offer", record)
 
@@ -157,7 +158,7 @@ def accept(ctx: Context, payload: AgreementAccept) -> None:
     else:
         terms = require_root_grant(ctx, record.grant, ctx.time_ms)
         agreement = begin_root(ctx, record, terms, second_party)
-    record = replace(record, acceptance_count=record.acceptance_count + 1)
+    record = changed(record, acceptance_count=record.acceptance_count + 1)
     _store(ctx, record)
     _reply(ctx, record, ACCEPTED, agreement.agreement_id, "")
     _announce(ctx, "agreement.accept", record, answers=record, agreement=agreement)
@@ -278,7 +279,7 @@ def _count_on_intent(ctx: Context, intent_id: bytes) -> None:
     require_open(intent, ctx.time_ms)
     if intent.acceptance_count >= intent.max_acceptances:
         raise refuse(Code.OFFER_FULL, f"the intentcast has {intent.acceptance_count} acceptances")
-    counted = replace(intent, acceptance_count=intent.acceptance_count + 1)
+    counted = changed(intent, acceptance_count=intent.acceptance_count + 1)
     save(ctx, intent_key(intent_id), counted)
 
 
@@ -289,7 +290,7 @@ def _reply(
     reply = ReplyRecord(answer=answer, target=target, reason=reason, replied_at_ms=ctx.time_ms)
     save(ctx, reply_key(record.offer_id, ctx.caller), reply)
     if record.to is not None:
-        _store(ctx, replace(record, state=answer))
+        _store(ctx, changed(record, state=answer))
 
 
 def _store(ctx: Context, record: OfferRecord) -> None:

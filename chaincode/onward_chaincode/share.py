@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from onward_chaincode.agreement import (
     begin_child,
     find_agreement,
@@ -29,7 +27,7 @@ from onward_chaincode.payloads import (
     ShareRecord,
     ShareWithdraw,
 )
-from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, save
+from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, changed, load, save
 from onward_chaincode.refusal import record_refusal
 from onward_chaincode.standing import (
     Line,
@@ -118,7 +116,7 @@ def acknowledge(ctx: Context, payload: ShareAck) -> None:
         raise refuse(Code.SIGNER, f"the share did not go to {ctx.caller}")
     if share.acknowledged_at_ms is not None:
         raise refuse(Code.STATE, f"acknowledged at {share.acknowledged_at_ms}")
-    save(ctx, share_key(share.share_id), replace(share, acknowledged_at_ms=ctx.time_ms))
+    save(ctx, share_key(share.share_id), changed(share, acknowledged_at_ms=ctx.time_ms))
     agreement = find_agreement(ctx, share.agreement_id)
     _announce(ctx, "share.ack", share, line_of(ctx, agreement))
 
@@ -131,7 +129,7 @@ def withdraw(ctx: Context, payload: ShareWithdraw) -> None:
         raise refuse(Code.SIGNER, "only the sender or the rights holder withdraws a share")
     if share.withdrawn_at_ms is not None:
         raise refuse(Code.STATE, f"withdrawn at {share.withdrawn_at_ms}")
-    save(ctx, share_key(share.share_id), replace(share, withdrawn_at_ms=ctx.time_ms))
+    save(ctx, share_key(share.share_id), changed(share, withdrawn_at_ms=ctx.time_ms))
     _announce(ctx, "share.withdraw", share, line_of(ctx, agreement))
 
 
@@ -184,11 +182,11 @@ def _write_share(
     save(ctx, share_key(share_id), share)
     save(ctx, commitment_key(parcel.commitment), Reference(target=share_id))
     store_agreement(
-        ctx, replace(agreement, share_count=agreement.share_count + 1, last_share_id=share_id)
+        ctx, changed(agreement, share_count=agreement.share_count + 1, last_share_id=share_id)
     )
     if case is not None:
         parent = case.share
-        save(ctx, share_key(parent.share_id), replace(parent, onward_count=parent.onward_count + 1))
+        save(ctx, share_key(parent.share_id), changed(parent, onward_count=parent.onward_count + 1))
         key = active_key(parent.share_id, share.recipient, parcel.fields)
         save(ctx, key, Reference(target=agreement.agreement_id))
     return share

@@ -30,8 +30,13 @@ from onward_chaincode.intent import OPEN, find_intent, intent_status
 from onward_chaincode.keys import moment, response_key, schema_key
 from onward_chaincode.lineage import lineage
 from onward_chaincode.offer import find_offer
-from onward_chaincode.projections import DIRECTIONS
-from onward_chaincode.records import ResponseRecord, SchemaRecord, must_load
+from onward_chaincode.projections import DIRECTIONS, RECEIVED, read_step
+from onward_chaincode.records import (
+    AgreementRecord,
+    ResponseRecord,
+    SchemaRecord,
+    must_load,
+)
 from onward_chaincode.schema import find_schema
 from onward_chaincode.share import find_share
 from onward_chaincode.standing import line_of, parties_of, standing
@@ -69,7 +74,7 @@ def history(view: View, arguments: Arguments) -> Json:
     line = line_of(view, find_agreement(view, agreement_id))
     require_reader(view, parties_of(line), "this history")
     rows, following = read_page(view.projected, f"history/{agreement_id.hex()}/", after, limit)
-    return {"next": following, "proven": False, "steps": [row for _, row in rows]}
+    return {"next": following, "proven": False, "steps": _steps(rows)}
 
 
 def offer(view: View, arguments: Arguments) -> Json:
@@ -92,8 +97,17 @@ def handshake(view: View, arguments: Arguments) -> Json:
         require_reader(view, (found.offeror, found.to), "this handshake")
     thread = found.counter_of or found.offer_id
     rows, following = read_page(view.projected, f"thread/{thread.hex()}/", after, limit)
-    seen = [row for _, row in rows if {"*", view.reader} & set(row["readers"])]
+    steps = [read_step(rest, value) for rest, value in rows]
+    seen = [
+        {"readers": list(readers), **step}
+        for step, readers in steps
+        if {"*", view.reader} & set(readers)
+    ]
     return {"next": following, "proven": False, "steps": seen}
+
+
+def _steps(rows: list[tuple[str, bytes]]) -> list[Json]:
+    return [read_step(rest, value)[0] for rest, value in rows]
 
 
 def agreements(view: View, arguments: Arguments) -> Json:
@@ -102,9 +116,10 @@ def agreements(view: View, arguments: Arguments) -> Json:
     arguments.done()
     rows, following = read_page(view.projected, f"holds/{view.reader}/", after, limit)
     found = []
-    for rest, row in rows:
+    for rest, _ in rows:
         line = line_of(view, find_agreement(view, bytes.fromhex(rest)))
-        found.append({"role": row["role"], **agreement_json(line, view.time_ms)})
+        role = _role_in(line[0], view.reader)
+        found.append({"role": role, **agreement_json(line, view.time_ms)})
     return {"agreements": found, "next": following, "proven": False}
 
 
@@ -117,7 +132,29 @@ def shares(view: View, arguments: Arguments) -> Json:
         raise refuse(Code.FORMAT, f"direction is one of {', '.join(DIRECTIONS)}", rule="")
     prefix = f"moved/{view.reader}/{direction}/"
     rows, following = read_page(view.projected, prefix, after, limit)
-    return {"next": following, "proven": False, "shares": [row for _, row in rows]}
+    found = [_moved_share(view, direction, rest) for rest, _ in rows]
+    return {"next": following, "proven": False, "shares": found}
+
+
+def _role_in(agreement: AgreementRecord, party: str) -> str:
+    if party == agreement.second_party:
+        return "second_party"
+    return "first_party" if party == agreement.first_party else "rights_holder"
+
+
+def _moved_share(view: View, direction: str, rest: str) -> Json:
+    """A hand-over as a list shows it; its key ends in `rest`. None of this ever changes."""
+    share = find_share(view, bytes.fromhex(rest.rsplit("/", 1)[-1]))
+    return {
+        "agreement_id": share.agreement_id.hex(),
+        "at_ms": share.recorded_at_ms,
+        "counterparty": share.sender if direction == RECEIVED else share.recipient,
+        "fields": list(share.fields),
+        "purpose": share.purpose,
+        "schema_id": find_agreement(view, share.agreement_id).schema_id.hex(),
+        "sender": share.sender,
+        "share_id": share.share_id.hex(),
+    }
 
 
 def refusals(view: View, arguments: Arguments) -> Json:
@@ -125,7 +162,7 @@ def refusals(view: View, arguments: Arguments) -> Json:
     after, limit = arguments.page()
     arguments.done()
     rows, following = read_page(view.projected, f"refused/{view.reader}/", after, limit)
-    return {"next": following, "proven": False, "refusals": [row for _, row in rows]}
+    return {"next": following, "proven": False, "refusals": _steps(rows)}
 
 
 def party_view(view: View, arguments: Arguments) -> Json:
@@ -164,7 +201,8 @@ def _moved(view: View, direction: str) -> Json:
     by_counterparty: dict[str, int] = {}
     by_purpose: dict[str, int] = {}
     by_index: dict[tuple[str, int], int] = {}
-    for _, row in rows:
+    for rest, _ in rows:
+        row = _moved_share(view, direction, rest)
         by_counterparty[row["counterparty"]] = by_counterparty.get(row["counterparty"], 0) + 1
         by_purpose[row["purpose"]] = by_purpose.get(row["purpose"], 0) + 1
         for index in row["fields"]:
@@ -217,7 +255,7 @@ def _refused(view: View) -> Json:
     rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
     by_code: dict[str, int] = {}
     by_sharer: dict[str, int] = {}
-    for _, row in rows:
+    for row in _steps(rows):
         by_code[row["code"]] = by_code.get(row["code"], 0) + 1
         by_sharer[row["sharer"]] = by_sharer.get(row["sharer"], 0) + 1
     return {

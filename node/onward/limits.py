@@ -46,10 +46,12 @@ SCAN_ROWS_MAX = 1_000
 SEAL_BYTES_TARGET = 64 * 1024
 SEAL_BYTES_MAX = 200 * 1024
 BATCH_ENVELOPE_OVERHEAD_BYTES = 8
-SEAL_AGE_MS_MAX = 10
+SEAL_AGE_MS_MAX = 5
+SEAL_AGE_BUSY_MS_MAX = 50  # while an earlier batch of the lane waits for its block
 MEMPOOL_BYTES_MAX = 16 * 1024 * 1024
 MEMPOOL_ENVELOPES_MAX = 50_000
-ACK_LINGER_MS_MAX = 3
+ACK_LINGER_MS_MAX = 10  # acknowledgements ride with votes if any leave until then
+CHECKPOINT_LINGER_MS_MAX = 50  # and so do signatures of results
 
 # -- consensus messages ----------------------------------------------------------------------------
 VIEW_WINDOW = 64
@@ -63,7 +65,8 @@ FETCH_DELAY_MS = 50
 FETCH_OUTSTANDING_MAX = 4_096
 CHECKPOINT_HEIGHTS_KEPT = 64
 CHECKPOINT_RESEND_MS = 500
-LANE_RESEND_MS = 300
+LANE_RESEND_MS = 1_000
+LANE_RESEND_MS_MAX = 16_000
 EXECUTION_QUEUE_BLOCKS_MAX = 128
 CHAIN_PAGE_BLOCKS_MAX = 64
 CHAIN_PAGE_LINKS_MAX = 1_024
@@ -91,7 +94,9 @@ EXECUTION_SLICE_BODIES = 64
 
 RECENT_HEIGHTS_KEPT = 128
 PARTIES_REMEMBERED_MAX = 4_096
+STATE_CACHE_BYTES_MAX = 8 * 1024 * 1024
 STATE_PAGES_CACHED_MAX = 4_096
+SIGNERS_HASHES_CACHED_MAX = 4_096
 
 # -- the edge --------------------------------------------------------------------------------------
 PEER_OUTBOX_BYTES_MAX = 32 * 1024 * 1024
@@ -100,6 +105,7 @@ GATEWAY_WAITERS_MAX = 100_000
 GATEWAY_WAIT_MS_MAX = 60_000
 QUERY_BYTES_MAX = 64 * 1024
 READ_VALIDITY_MS_MAX = 60_000
+PEER_FRAMES_MAX = 64  # in one message
 PEER_INBOX_BYTES_MAX = 8 * 1024 * 1024  # of one peer's messages that wait to be stepped
 PEER_INBOX_MESSAGES_MAX = 2_000
 PEER_HANDSHAKE_MS_MAX = 5_000
@@ -107,7 +113,7 @@ PEER_REDIAL_MS_MIN = 50
 PEER_REDIAL_MS_MAX = 250  # a validator that came back lacks links, and so may a quorum
 PEER_SHUT_OUT_MS = 1_000  # of a peer that sent what no validator sends
 INBOX_SUBMISSIONS_MAX = 20_000
-STEPS_PER_TURN_MAX = 64
+EVENTS_PER_STEP_MAX = 64  # the loop also serves sockets
 STEPS_IN_FLIGHT_MAX = 4_096  # steps whose effects still wait for the disk
 GATEWAY_REQUEST_BYTES_MAX = 1024 * 1024  # beyond it gRPC itself refuses, unread
 GATEWAY_CALLS_MAX = 4_096

@@ -72,13 +72,18 @@ class Mempool:
         """These bodies have their verdict."""
         self._in_flight.difference_update(tx_hashes)
 
-    def ready_at_ms(self) -> int | None:
-        """When the next batch is due: None while nothing waits."""
+    def ready_at_ms(self, *, busy: bool) -> int | None:
+        """When the next batch is due: None while nothing waits.
+
+        `busy`: an earlier batch of the lane waits for its block. Then a small one would cost every
+        validator a message, a write and an acknowledgement and gain little: it waits longer.
+        """
         if not self._waiting:
             return None
+        since_ms = self._waiting[0].since_ms
         if self._bytes >= limits.SEAL_BYTES_TARGET:
-            return self._waiting[0].since_ms
-        return self._waiting[0].since_ms + limits.SEAL_AGE_MS_MAX
+            return since_ms
+        return since_ms + (limits.SEAL_AGE_BUSY_MS_MAX if busy else limits.SEAL_AGE_MS_MAX)
 
     def take(self) -> tuple[CheckedEnvelope, ...]:
         """The envelopes of the next batch, within the limits of a batch."""

@@ -39,7 +39,7 @@ from onward.network import processes
 from onward.network.access import endpoints, now_ms
 from onward.rpc import tls
 from onward.rpc.client import NodeClient
-from onward.rpc.convert import parse_peer_frame, peer_frame, peer_hello
+from onward.rpc.convert import parse_peer_frame, peer_frames, peer_hello
 from onward.rpc.hello import Side, read_hello
 from onward.rpc.peers import EXCHANGE
 from onward.rpc.services import GATEWAY_SERVICE
@@ -482,7 +482,7 @@ def test_bad_first_words_on_a_peers_port_are_refused_with_their_code(
         "truncated inside": (peer_hello(hello[:-3]), FORMAT),
         "unknown field": (peer_hello(hello) + b"\x78\x01", FORMAT),
         "twice": (peer_hello(hello) * 2, FORMAT),
-        "frame first": (peer_frame(b"\x01"), FORMAT),
+        "frame first": (peer_frames(b"\x01"), FORMAT),
         "oversized hello": (peer_hello(bytes(5_000)), FORMAT),
         "oversized": (bytes(limits.PEER_MESSAGE_BYTES_MAX + 1024), (S.RESOURCE_EXHAUSTED, "")),
         "unknown key": (peer_hello(port.side(STRANGER, identity).introduce(port.key)), peer),
@@ -515,8 +515,8 @@ def test_validator_that_sends_garbage_is_cut_off_and_the_network_goes_on(
     signer, identity = SigningKey(port.seeds[0]), tls.issue_identity(port.seeds[0])
     side = port.side(signer, identity)
     rest = {
-        "random": (peer_frame(random.Random(6).randbytes(400)), FORMAT),
-        "truncated": (peer_frame(b"\x0a\x20abc"), FORMAT),
+        "random": (peer_frames(random.Random(6).randbytes(400)), FORMAT),
+        "truncated": (peer_frames(b"\x0a\x20abc"), FORMAT),
         "proof": (peer_hello(side.prove(port.key, bytes(32))), (S.PERMISSION_DENIED, "E_PEER")),
     }[kind]
 

@@ -22,7 +22,7 @@ the moment when a database write is in the file and the moment when it counts as
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +31,6 @@ from onward.storage.home import DATABASE
 from onward.storage.home_files import LOCK_NAME, HomeFiles
 from onward.storage.leveldb import LevelStore
 from onward.storage.memory_files import Chooser, Crash, no_gate
-from onward.storage.store import Entries
 
 D = TypeVar("D", bound=NodeDisk)
 
@@ -106,7 +105,7 @@ class RecordingStore(LevelStore):
         self._path = path
         self.synced_log = self._newest_log()
 
-    def _write(self, entries: Entries) -> None:
+    def _write(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         self.gate("flush")
         super()._write(entries)
         self.gate("flushing")

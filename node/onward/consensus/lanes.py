@@ -100,6 +100,12 @@ class Lanes:
         """Whether some lane has come further than what was delivered."""
         return any(tip.seq > point.seq for tip, point in zip(self._tips, self._cut, strict=True))
 
+    @property
+    def has_own_pending(self) -> bool:
+        """Whether our own lane has come further than what was delivered."""
+        me = self._config.me
+        return self._tips[me].seq > self._cut[me].seq
+
     def is_full(self) -> bool:
         """Whether our own lane is so far ahead of delivery that clients must wait."""
         me = self._config.me

@@ -13,10 +13,10 @@ from itertools import zip_longest
 from onward import limits
 from onward.errors import RejectCode, invariant
 from onward.execution.body import BodyResult, ContractFor, execute_body
-from onward.execution.overlay import Overlay, StoredState
+from onward.execution.overlay import CachedState, Overlay
 from onward.ledger import statemap
 from onward.ledger.block import Batch, Block, block_digest
-from onward.ledger.chain import BlockWrites, StoredBlock, StoredTransaction, Tip
+from onward.ledger.chain import StoredBlock, Tip, TransactionRow, WritesRow
 from onward.ledger.leaf import (
     BlockLeaf,
     LeafKind,
@@ -28,8 +28,9 @@ from onward.ledger.leaf import (
     write_set_hash,
 )
 from onward.ledger.log import LogFrontier
+from onward.ledger.log_tiles import tile_writes
 from onward.ledger.merkle import leaf_hash
-from onward.ledger.statemap import MapRef
+from onward.ledger.statemap import MapRef, PageCache
 from onward.ledger.store import (
     BLOCK_HEIGHT,
     CHAIN_KEY,
@@ -42,9 +43,9 @@ from onward.ledger.store import (
     Store,
     WriteBatch,
     block_key,
-    log_node_key,
-    transaction_at_key,
+    log_tile_key,
     transaction_key,
+    transactions_key,
     u64,
 )
 from onward.ledger.transaction import Opened, Transaction, open_envelope
@@ -89,16 +90,48 @@ class ExecutedBlock:
     writes: WriteBatch
 
 
+class AtHand:
+    """What execution keeps at hand of one store, from block to block.
+
+    Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
+    """
+
+    __slots__ = ("pages", "state")
+
+    def __init__(self, store: Store) -> None:
+        """Nothing yet."""
+        self.pages = PageCache()
+        self.state = CachedState(store)
+
+
 class BlockExecution:
     """A block while it is being executed: `run` until it answers True, then `finish`."""
 
-    __slots__ = ("_contract_for", "_done", "_ordered", "_rows", "_seen", "_state", "_store",
-                 "_tip", "_work")  # fmt: skip
+    __slots__ = (
+        "_at_hand",
+        "_contract_for",
+        "_done",
+        "_ordered",
+        "_rows",
+        "_seen",
+        "_state",
+        "_store",
+        "_tip",
+        "_work",
+    )  # fmt: skip
 
     def __init__(
-        self, store: Store, tip: Tip, ordered: OrderedBlock, contract_for: ContractFor
+        self,
+        store: Store,
+        tip: Tip,
+        ordered: OrderedBlock,
+        contract_for: ContractFor,
+        at_hand: AtHand | None = None,
     ) -> None:
-        """`tip` is what the store's last executed block left behind: the parent of `ordered`."""
+        """`tip` is what the store's last executed block left behind: the parent of `ordered`.
+
+        `at_hand` spares reading what the blocks before have read or written.
+        """
         invariant(
             ordered.block.height == tip.height + 1 and ordered.block.parent == tip.digest,
             f"block {ordered.block.height} does not follow the executed tip {tip.height}",
@@ -107,7 +140,8 @@ class BlockExecution:
         self._tip = tip
         self._ordered = ordered
         self._contract_for = contract_for
-        self._state = Overlay(StoredState(store))
+        self._at_hand = at_hand or AtHand(store)
+        self._state = Overlay(self._at_hand.state)
         self._rows: dict[str, bytes] = {}
         self._seen: set[bytes] = set()
         self._done: list[ExecutedBody] = []
@@ -121,6 +155,11 @@ class BlockExecution:
                 return True
             self._execute(*following)
         return False
+
+    @property
+    def writes(self) -> dict[str, bytes | None]:
+        """What the bodies have written so far, by state key."""
+        return self._state.writes
 
     def _bodies(self) -> Iterator[tuple[int, int, int, Transaction]]:
         ordered = self._ordered
@@ -170,8 +209,9 @@ class BlockExecution:
             MapRef.decode(self._tip.state_map),
             block.height,
             self._state.writes,
+            self._at_hand.pages,
         )
-        leaves, indexes = self._leaves(first_leaf)
+        verdicts = self._verdicts(first_leaf)
         block_leaf = BlockLeaf(
             kind=LeafKind.BLOCK,
             height=block.height,
@@ -181,8 +221,7 @@ class BlockExecution:
             epoch=block.epoch,
             next_set_hash=block.next_set_hash,
         )
-        hashes = [leaf_hash(encode(leaf)) for leaf in (*leaves, block_leaf)]
-        frontier, log_nodes = frontier.append(hashes)
+        frontier, nodes = frontier.append((*verdicts.leaf_hashes, leaf_hash(encode(block_leaf))))
         tip = Tip(
             height=block.height,
             digest=self._ordered.digest,
@@ -190,90 +229,95 @@ class BlockExecution:
             state_map=update.ref.encode(),
             frontier=frontier.encode(),
         )
+        log_root = frontier.root()
         stored = StoredBlock(
             block=block,
             final=self._ordered.final,
             batch_heads=self._ordered.heads,
             first_leaf=first_leaf,
             log_size=frontier.size,
-            log_root=frontier.root(),
+            log_root=log_root,
             state_root=update.root,
-            void_count=len(self._done) - len(leaves),
+            void_count=len(self._done) - len(verdicts.leaf_hashes),
         )
-        rows: dict[bytes, bytes | None] = {
-            TIP_KEY: encode(tip),
-            block_key(block.height): encode(stored),
-            BLOCK_HEIGHT + self._ordered.digest: u64(block.height),
-        }
-        rows.update((log_node_key(level, index), data) for level, index, data in log_nodes)
-        rows.update((MAP_NODE + key, data) for key, data in update.node_writes)
-        rows.update((STATE + key.encode(), data) for key, data in self._state.writes.items())
-        rows.update((PROJECTION + key.encode(), data) for key, data in self._rows.items())
-        rows.update(self._transaction_rows(leaves, indexes))
-        rows.update(self._recent_rows(update.stale))
+        rows = verdicts.rows
+        rows[TIP_KEY] = encode(tip)
+        rows[block_key(block.height)] = encode(stored)
+        rows[BLOCK_HEIGHT + self._ordered.digest] = u64(block.height)
+        for (level, index), data in tile_writes(self._log_tile, nodes).items():
+            rows[log_tile_key(level, index)] = data
+        for key, data in update.node_writes:
+            rows[MAP_NODE + key] = data
+        for name, value in self._state.writes.items():
+            rows[STATE + name.encode()] = value
+        for name, value in self._rows.items():
+            rows[PROJECTION + name.encode()] = value
+        rows.update(self._stale_rows(update.stale))
         return ExecutedBlock(
             tip=tip,
             state_root=update.root,
             log_size=frontier.size,
-            log_root=frontier.root(),
+            log_root=log_root,
             bodies=tuple(self._done),
-            log_indexes=indexes,
-            writes=WriteBatch(entries=tuple(sorted(rows.items()))),
+            log_indexes=tuple(verdicts.log_indexes),
+            writes=WriteBatch(entries=tuple(rows.items())),
         )
 
-    def _leaves(
-        self, first_leaf: int
-    ) -> tuple[tuple[TransactionLeaf, ...], tuple[int | None, ...]]:
-        leaves: list[TransactionLeaf] = []
-        indexes: list[int | None] = []
+    def _log_tile(self, level: int, index: int) -> bytes | None:
+        return self._store.get(log_tile_key(level, index))
+
+    def _verdicts(self, first_leaf: int) -> _Verdicts:
+        """Leaves and rows of the bodies: whatever is hashed and stored is encoded once."""
+        height = self._ordered.block.height
+        found = _Verdicts(log_indexes=[], leaf_hashes=[], rows={})
+        sets: list[bytes] = []
+        tx_hashes: list[bytes] = []
         for done in self._done:
             result = done.result
+            writes = encode(write_set(result.writes)) if result.writes else b""
+            sets.append(writes)
             if result.outcome is None:
-                indexes.append(None)
+                found.log_indexes.append(None)
                 continue
-            indexes.append(first_leaf + len(leaves))
-            leaves.append(
+            index = len(tx_hashes)
+            event = None if result.event is None else encode(result.event)
+            tx_hash = done.transaction.tx_hash
+            leaf = encode(
                 TransactionLeaf(
                     kind=LeafKind.TRANSACTION,
-                    height=self._ordered.block.height,
-                    index=len(leaves),
+                    height=height,
+                    index=index,
                     time_ms=self._ordered.block.time_ms,
-                    tx_hash=done.transaction.tx_hash,
+                    tx_hash=tx_hash,
                     code=result.code,
                     outcome=result.outcome,
-                    write_set_hash=write_set_hash(write_set(result.writes)),
-                    event_hash=event_hash(result.event),
+                    write_set_hash=write_set_hash(writes),
+                    event_hash=event_hash(event),
                     signers_hash=signers_hash(done.transaction.signers),
                 )
             )
-        return tuple(leaves), tuple(indexes)
-
-    def _transaction_rows(
-        self, leaves: tuple[TransactionLeaf, ...], indexes: tuple[int | None, ...]
-    ) -> Iterator[tuple[bytes, bytes]]:
-        ordered_leaves = iter(leaves)
-        for done, log_index in zip(self._done, indexes, strict=True):
-            if log_index is None:
-                continue
-            leaf = next(ordered_leaves)
-            stored = StoredTransaction(
+            row = TransactionRow(
                 leaf=leaf,
-                log_index=log_index,
+                log_index=first_leaf + index,
                 batch_head=self._ordered.heads[done.batch],
                 envelope_index=done.envelope,
                 body_index=done.body,
-                rule=done.result.rule,
-                message=done.result.message,
-                event=done.result.event,
+                rule=result.rule,
+                message=result.message,
+                event=event,
             )
-            yield transaction_key(leaf.tx_hash), encode(stored)
-            yield transaction_at_key(leaf.height, leaf.index), leaf.tx_hash
+            tx_hashes.append(tx_hash)
+            found.log_indexes.append(first_leaf + index)
+            found.leaf_hashes.append(leaf_hash(leaf))
+            found.rows[transaction_key(tx_hash)] = encode(row)
+        if tx_hashes:
+            found.rows[transactions_key(height)] = b"".join(tx_hashes)
+        found.rows[WRITES + u64(height)] = encode(WritesRow(writes=tuple(sets))) or b"\x00"
+        return found
 
-    def _recent_rows(self, stale: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
-        """Write sets and superseded map nodes of recent heights; older ones go."""
+    def _stale_rows(self, stale: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
+        """What this height superseded; what is only for recent heights goes with its height."""
         height = self._ordered.block.height
-        sets = tuple(write_set(done.result.writes) for done in self._done)
-        yield WRITES + u64(height), encode(BlockWrites(writes=sets)) or b"\x00"
         if stale:
             yield STALE + u64(height), encode_stale(stale)
         old = height - limits.RECENT_HEIGHTS_KEPT
@@ -284,6 +328,15 @@ class BlockExecution:
                 yield STALE + u64(old), None
                 for key in decode_stale(superseded):
                     yield MAP_NODE + key, None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verdicts:
+    """What the bodies of a block leave behind, while it is being collected."""
+
+    log_indexes: list[int | None]
+    leaf_hashes: list[bytes]
+    rows: dict[bytes, bytes | None]
 
 
 def write_set(writes: dict[str, bytes | None]) -> WriteSet:
@@ -337,4 +390,4 @@ def genesis_writes(chain_id: bytes, genesis: Block, state: dict[str, bytes]) -> 
     }
     rows.update((MAP_NODE + key, data) for key, data in update.node_writes)
     rows.update((STATE + key.encode(), data) for key, data in state.items())
-    return WriteBatch(entries=tuple(sorted(rows.items())))
+    return WriteBatch(entries=tuple(rows.items()))

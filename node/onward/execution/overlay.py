@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Protocol
 
+from onward import limits
 from onward.ledger.store import STATE, Store
 
 
@@ -46,6 +47,49 @@ class StoredState:
             if len(found) == limit:
                 break
         return found
+
+
+class CachedState(StoredState):
+    """The stored state, with what was read or written of late at hand.
+
+    Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
+    """
+
+    __slots__ = ("_bytes_max", "_values", "size_bytes")
+
+    def __init__(self, store: Store, *, bytes_max: int = limits.STATE_CACHE_BYTES_MAX) -> None:
+        """Nothing is at hand yet. `bytes_max`: of keys and values."""
+        super().__init__(store)
+        self._bytes_max = bytes_max
+        self._values: dict[str, bytes] = {}  # the oldest first
+        self.size_bytes = 0
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None."""
+        value = self._values.get(key)
+        if value is None:
+            value = super().get(key)
+            if value is not None:
+                self._keep(key, value)
+        return value
+
+    def settle(self, writes: Mapping[str, bytes | None]) -> None:
+        """These writes are in the store now."""
+        for key, value in writes.items():
+            self._drop(key)
+            if value is not None:
+                self._keep(key, value)
+
+    def _keep(self, key: str, value: bytes) -> None:
+        self._values[key] = value
+        self.size_bytes += len(key) + len(value)
+        while self.size_bytes > self._bytes_max:
+            self._drop(next(iter(self._values)))
+
+    def _drop(self, key: str) -> None:
+        value = self._values.pop(key, None)
+        if value is not None:
+            self.size_bytes -= len(key) + len(value)
 
 
 class Overlay:

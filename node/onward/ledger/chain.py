@@ -9,12 +9,14 @@ from onward import limits
 from onward.errors import CorruptionError
 from onward.ledger.block import Block, Executed
 from onward.ledger.leaf import LedgerEvent, TransactionLeaf, WriteSet
+from onward.ledger.log_tiles import read_node
 from onward.ledger.store import (
     CHECKPOINT,
     TIP_KEY,
     Store,
     block_key,
     checkpoint_key,
+    log_tile_key,
     prefix_end,
     transaction_key,
 )
@@ -74,6 +76,20 @@ class StoredTransaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionRow:
+    """A `StoredTransaction` whose leaf and event are in canonical bytes already: the same row."""
+
+    leaf: Annotated[bytes, raw(1, minimum=1)]
+    log_index: Annotated[int, uint(2, maximum=_U53)]
+    batch_head: Annotated[bytes, raw(3, size=32)]
+    envelope_index: Annotated[int, uint(4, maximum=limits.BATCH_ENVELOPES_MAX)]
+    body_index: Annotated[int, uint(5, maximum=limits.ENVELOPE_BODIES_MAX)]
+    rule: Annotated[str, text(6, maximum=64)]
+    message: Annotated[str, text(7, maximum=512)]
+    event: Annotated[bytes | None, raw(8, minimum=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCheckpoint:
     """A certified checkpoint: the C2SP note with a quorum's signature lines."""
 
@@ -88,6 +104,13 @@ class BlockWrites:
     writes: Annotated[
         tuple[WriteSet, ...], nested(1, WriteSet, maximum=2**24, count=limits.BLOCK_BODIES_MAX)
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritesRow:
+    """A `BlockWrites` whose write sets are in canonical bytes already: the same row."""
+
+    writes: Annotated[tuple[bytes, ...], raw(1, maximum=2**24, count=limits.BLOCK_BODIES_MAX)]
 
 
 def read_tip(store: Store) -> Tip | None:
@@ -108,6 +131,11 @@ def read_transaction(store: Store, tx_hash: bytes) -> StoredTransaction | None:
     return (
         None if data is None else _stored(StoredTransaction, data, f"transaction {tx_hash.hex()}")
     )
+
+
+def read_log_node(store: Store, level: int, index: int) -> bytes:
+    """The root of a full subtree of the log. Raises `CorruptionError`: it is not there."""
+    return read_node(lambda *place: store.get(log_tile_key(*place)), level, index)
 
 
 def read_checkpoint(store: Store, from_height: int) -> StoredCheckpoint | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Annotated
 
 from onward import limits
@@ -109,16 +110,21 @@ class SignerKeys:
     keys: Annotated[tuple[bytes, ...], raw(1, size=32, count=limits.ENVELOPE_KEYS_MAX)]
 
 
-def write_set_hash(writes: WriteSet) -> Digest:
-    """The id of a write set; NIL for an empty one."""
-    return tagged_hash(TAG_WRITES, encode(writes)) if writes.writes else NIL
+def write_set_hash(encoded: bytes) -> Digest:
+    """The id of a write set with these canonical bytes; NIL for an empty one, which has none."""
+    return tagged_hash(TAG_WRITES, encoded) if encoded else NIL
 
 
-def event_hash(event: LedgerEvent | None) -> Digest:
-    """The id of an event; NIL where there is none."""
-    return tagged_hash(TAG_EVENT, encode(event)) if event else NIL
+def event_hash(encoded: bytes | None) -> Digest:
+    """The id of an event with these canonical bytes; NIL where there is none."""
+    return tagged_hash(TAG_EVENT, encoded) if encoded else NIL
 
 
 def signers_hash(keys: Sequence[bytes]) -> Digest:
     """The id of the keys under an envelope; their order is part of it."""
-    return tagged_hash(TAG_SIGNERS, encode(SignerKeys(keys=tuple(keys))))
+    return _signers_hash(tuple(keys))
+
+
+@lru_cache(maxsize=limits.SIGNERS_HASHES_CACHED_MAX)
+def _signers_hash(keys: tuple[bytes, ...]) -> Digest:
+    return tagged_hash(TAG_SIGNERS, encode(SignerKeys(keys=keys)))

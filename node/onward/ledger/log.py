@@ -2,8 +2,8 @@
 
 In memory stands a `LogFrontier`: the size and the roots of the full subtrees on the right edge, one
 per set bit of the size, widest first. Appending completes further full subtrees; each completed one
-is written once, under (level, index), and never changes: it covers the leaves [index·2^level,
-(index+1)·2^level). Level 0 holds the leaf hashes themselves.
+is known by (level, index) and never changes: it covers the leaves [index·2^level,
+(index+1)·2^level). Level 0 holds the leaf hashes themselves. `log_tiles` says how they are stored.
 
 Every node of every tree, of any size up to now, is either such a full subtree or lies on that
 tree's right edge, where it is computed from at most one full subtree per level. So proofs for old
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from onward.errors import CorruptionError, invariant
+from onward.errors import CorruptionError, invariant, unreachable
 from onward.ledger.merkle import EMPTY_ROOT, HASH_BYTES, node_hash
 from onward.limits import PROOF_HASHES_MAX
 
@@ -48,7 +48,8 @@ class LogFrontier:
         size = self.size
         writes: list[NodeWrite] = []
         for leaf in leaf_hashes:
-            invariant(len(leaf) == HASH_BYTES, f"leaf hash of {len(leaf)} bytes")
+            if len(leaf) != HASH_BYTES:
+                unreachable(f"leaf hash of {len(leaf)} bytes")
             writes.append((0, size, leaf))
             current, level, rest = leaf, 0, size
             # Each trailing one of the size is a full subtree of that width waiting on the left.

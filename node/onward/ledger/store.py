@@ -7,11 +7,11 @@ block below it is too. The body of this port is LevelDB at a node and a dictiona
     b/<height u64>            the delivered block with its final certificate (`StoredBlock`)
     h/<block digest>          height of a block
     x/<tx hash>               where a transaction stands (`StoredTransaction`)
-    r/<height><index u32>     tx hash by place
+    r/<height>                hashes of the transactions in the log, in their order, 32 bytes each
     a/<batch head>            where the batch lies in the batch log (written by the storage room)
     s/<state key>             contract and system state, by its text key
     n/<node key>              nodes of the state map
-    l/<level u8><index u64>   full subtree hashes of the log
+    l/<level u8><index u64>   full subtree hashes of the log, 16 in a tile (`ledger.log_tiles`)
     k/<height u64>            the certified checkpoint of a height
     p/<contract>/<row key>    projections: outside the state root, rebuildable
     w/<height u64>            the write sets of a recent block
@@ -28,11 +28,11 @@ META = b"m/"
 BLOCK = b"b/"
 BLOCK_HEIGHT = b"h/"
 TRANSACTION = b"x/"
-TRANSACTION_AT = b"r/"
+TRANSACTIONS = b"r/"
 BATCH_PLACE = b"a/"
 STATE = b"s/"
 MAP_NODE = b"n/"
-LOG_NODE = b"l/"
+LOG_TILE = b"l/"
 CHECKPOINT = b"k/"
 PROJECTION = b"p/"
 WRITES = b"w/"
@@ -59,7 +59,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteBatch:
-    """Puts and deletes that take effect together, unique and ascending by key; None deletes."""
+    """Puts and deletes that take effect together, each key once, in any order; None deletes."""
 
     entries: tuple[tuple[bytes, bytes | None], ...]
 
@@ -79,14 +79,14 @@ def transaction_key(tx_hash: bytes) -> bytes:
     return TRANSACTION + tx_hash
 
 
-def transaction_at_key(height: int, index: int) -> bytes:
-    """Where the hash of the transaction at a place stands."""
-    return TRANSACTION_AT + u64(height) + index.to_bytes(4, "big")
+def transactions_key(height: int) -> bytes:
+    """Where the hashes of a block's transactions stand."""
+    return TRANSACTIONS + u64(height)
 
 
-def log_node_key(level: int, index: int) -> bytes:
-    """Where a full subtree hash of the log stands."""
-    return LOG_NODE + level.to_bytes(1, "big") + u64(index)
+def log_tile_key(level: int, index: int) -> bytes:
+    """Where a tile of the log stands."""
+    return LOG_TILE + level.to_bytes(1, "big") + u64(index)
 
 
 def checkpoint_key(height: int) -> bytes:

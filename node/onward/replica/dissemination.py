@@ -23,6 +23,7 @@ from onward.execution.block import ExecutedBlock, OrderedBlock
 from onward.ledger.block import Batch, Block, Cut, block_digest
 from onward.ledger.transaction import Opened, open_envelope
 from onward.mempool import Mempool
+from onward.replica.claims import Claims
 from onward.replica.effects import Answer, BatchChecked, Submitted, VerifyJob
 from onward.replica.fetching import Fetching
 from onward.replica.outbox import Outbox
@@ -53,10 +54,7 @@ class Dissemination:
         )
         self._fetching = Fetching(config.me, validators.size)
         self._ack_at_ms: int | None = None
-        self._claims: dict[int, int] = {}  # peer that is up -> its place in our lane
-        self._greeted: set[int] = set()  # peers that were sent our lane since they came up
-        self._resend_at_ms = 0
-        self._resend_from: dict[int, int] = {}  # the claims at the last look
+        self._claims = Claims()
 
     def restore(self, batches: tuple[Batch, ...]) -> None:
         """Boot: the durable batches that were not delivered."""
@@ -81,7 +79,7 @@ class Dissemination:
     def seal_due(self, now_ms: int) -> None:
         """Make batches of what has waited long enough."""
         while True:
-            ready_ms = self.mempool.ready_at_ms()
+            ready_ms = self.mempool.ready_at_ms(busy=self.lanes.has_own_pending)
             if ready_ms is None or ready_ms > now_ms or self.lanes.is_full():
                 return
             taken = self.mempool.take()
@@ -105,19 +103,17 @@ class Dissemination:
     def learn_tips(self, peer: ValidatorIndex, tips: Cut, now_ms: int) -> None:
         """A peer says how far it holds each lane."""
         self._perform(self.lanes.on_tips(peer, tips), now_ms)
-        if len(tips) == len(self.lanes.tips):
-            self._claims[peer] = tips[self._me].seq
-            if peer not in self._greeted:
-                self._greeted.add(peer)
-                self._resend(peer)
+        is_whole = len(tips) == len(self.lanes.tips)
+        if is_whole and self._claims.hear(peer, tips[self._me].seq, now_ms):
+            self._resend(peer)
 
     def peer_up(self, peer: ValidatorIndex) -> None:
         """A fresh connection: the peer's next packet says what it lacks of our lane."""
-        self._greeted.discard(peer)
+        self._claims.up(peer)
 
     def peer_down(self, peer: ValidatorIndex) -> None:
         """Nothing can be resent now."""
-        self._claims.pop(peer, None)
+        self._claims.down(peer)
 
     def answer(self, peer: ValidatorIndex, fetch: Fetch) -> None:
         """Send the asked batches that are held here and not yet delivered."""
@@ -177,27 +173,22 @@ class Dissemination:
         if self._ack_at_ms is not None and (out.telling or now_ms >= self._ack_at_ms):
             out.tell_tips = True
             self._ack_at_ms = None
-        if now_ms >= self._resend_at_ms:
-            self._resend_at_ms = now_ms + limits.LANE_RESEND_MS
-            for claimant, seq in self._claims.items():
-                if self._resend_from.get(claimant) == seq:
-                    self._resend(ValidatorIndex(claimant))
-            self._resend_from = dict(self._claims)
+        for claimant in self._claims.due(self.lanes.tips[self._me].seq, now_ms):
+            self._resend(claimant)
 
     def next_at_ms(self) -> int | None:
         """When something is due."""
-        tip = self.lanes.tips[self._me].seq
-        lagging = any(seq < tip for seq in self._claims.values())
+        busy = self.lanes.has_own_pending
         wishes = [
-            None if self.lanes.is_full() else self.mempool.ready_at_ms(),
+            None if self.lanes.is_full() else self.mempool.ready_at_ms(busy=busy),
             self._fetching.next_at_ms(),
             self._ack_at_ms,
-            self._resend_at_ms if lagging else None,
+            self._claims.next_at_ms(self.lanes.tips[self._me].seq),
         ]
         return min((wish for wish in wishes if wish is not None), default=None)
 
     def _resend(self, peer: ValidatorIndex) -> None:
-        batches = self.lanes.own_after(self._claims[peer])
+        batches = self.lanes.own_after(self._claims.place_of(peer))
         for batch in batches[: limits.LANE_BATCHES_PER_BLOCK_MAX]:
             self._out().send(peer, batch)
 

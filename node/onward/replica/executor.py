@@ -6,7 +6,7 @@ from collections import deque
 
 from onward import limits
 from onward.errors import CorruptionError, invariant
-from onward.execution.block import BlockExecution, ExecutedBlock, OrderedBlock
+from onward.execution.block import AtHand, BlockExecution, ExecutedBlock, OrderedBlock
 from onward.execution.body import ContractFor
 from onward.ledger.block import Cut, Executed
 from onward.ledger.chain import Tip, read_block, read_tip
@@ -16,7 +16,7 @@ from onward.ledger.store import Store
 class Executor:
     """Executes delivered blocks behind the votes, and remembers what each height resulted in."""
 
-    __slots__ = ("_contract_for", "_current", "_queue", "_recent", "_store", "tip")
+    __slots__ = ("_at_hand", "_contract_for", "_current", "_queue", "_recent", "_store", "tip")
 
     def __init__(self, store: Store, contract_for: ContractFor) -> None:
         """Begins at the store's tip. Raises `CorruptionError` for a store without a chain."""
@@ -26,6 +26,7 @@ class Executor:
         self.tip: Tip = tip
         self._store = store
         self._contract_for = contract_for
+        self._at_hand = AtHand(store)
         self._queue: deque[OrderedBlock] = deque()
         self._recent: dict[int, tuple[Executed, Cut]] = {}
         self._current: tuple[OrderedBlock, BlockExecution] | None = None
@@ -60,13 +61,14 @@ class Executor:
             if not self._queue:
                 return None
             ordered = self._queue.popleft()
-            work = BlockExecution(self._store, self.tip, ordered, self._contract_for)
+            work = BlockExecution(self._store, self.tip, ordered, self._contract_for, self._at_hand)
             self._current = ordered, work
         ordered, work = self._current
         if not work.run(limits.EXECUTION_SLICE_BODIES):
             return None
         self._current = None
         result = work.finish()
+        self._at_hand.state.settle(work.writes)
         self.tip = result.tip
         executed = Executed(
             height=self.tip.height, log_size=result.log_size, log_root=result.log_root

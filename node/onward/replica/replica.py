@@ -13,6 +13,7 @@ rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -132,6 +133,8 @@ class Replica:
         )
         self._catch_up = CatchUp(genesis.chain_id, config.me, genesis.validators, config.verify)
         self._checkpoints_at_ms = 0
+        self._untold_at_ms: int | None = None  # when to tell signatures that nobody was told
+        self._told_height = self._executor.height
         self._journal_bytes = 0
         self._rotate_at_bytes = config.journal_segment_bytes_max
         self._is_pending = False
@@ -175,17 +178,26 @@ class Replica:
 
     def step(self, event: Event, now_ms: int) -> Effects:
         """Take one event in; answers what the driver must do before the next step."""
+        return self.step_all((event,), now_ms)
+
+    def step_all(self, events: Sequence[Event], now_ms: int) -> Effects:
+        """Take in what has come since the last step, in order, and then look once what follows.
+
+        The busier a validator is, the more it takes in at once: what a look, a sync and a packet
+        cost is shared by them.
+        """
         self._now_ms = max(self._now_ms, now_ms)
         self._out = Outbox()
-        self._take(event)
+        for event in events:
+            self._take(event)
         self._lanes.seal_due(self._now_ms)
         self._tell_pending()
         self._answer_core()
         self._forget_forks()
         self._execute()
         self._rotate_journal()
-        self._repeat_checkpoints()
         self._ask_peers()
+        self._tell_checkpoints()
         return self._out.effects(
             height=self._core.root.height,
             tips=self._lanes.lanes.tips,
@@ -441,7 +453,8 @@ class Replica:
             height=result.tip.height, log_size=result.log_size, log_root=result.log_root
         )
         self._out.store.extend(self._checkpoints.executed(executed))
-        self._out.broadcast_checkpoints(self._checkpoints.own(executed.height - 1))
+        if self._untold_at_ms is None:
+            self._untold_at_ms = self._now_ms + limits.CHECKPOINT_LINGER_MS_MAX
 
     def _compare(self, block: Block) -> None:
         """What a final block says about an ancestor's result, at least f + 1 honest ones found."""
@@ -460,8 +473,17 @@ class Replica:
             )
             self._checkpoints.executed(result)
 
-    def _repeat_checkpoints(self) -> None:
-        """While the newest result lacks a quorum's signatures, repeat ours now and then."""
+    def _tell_checkpoints(self) -> None:
+        """Tell our newest signatures with what leaves anyway, or soon by themselves.
+
+        While the newest result lacks a quorum's signatures, repeat ours now and then.
+        """
+        if self._untold_at_ms is not None and (
+            self._out.telling or self._now_ms >= self._untold_at_ms
+        ):
+            self._untold_at_ms = None
+            self._out.broadcast_checkpoints(self._checkpoints.own(self._told_height))
+            self._told_height = self._executor.height
         best = self._checkpoints.best.height
         if best >= self._executor.height:
             self._checkpoints_at_ms = self._now_ms + limits.CHECKPOINT_RESEND_MS
@@ -496,6 +518,7 @@ class Replica:
             self._catch_up.next_at_ms(self._core.root.height),
             self._lanes.next_at_ms(),
             self._now_ms if self._executor.backlog else None,
+            self._untold_at_ms,
         ]
         if self._checkpoints.best.height < self._executor.height:
             wishes.append(self._checkpoints_at_ms)

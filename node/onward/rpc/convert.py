@@ -8,10 +8,12 @@ protobuf runtime writes; whoever sends an unknown field means something that we 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from onward import limits
 from onward.errors import MalformedError, Unavailable
 from onward.ledger.block import Block, block_digest
 from onward.ledger.chain import StoredBlock, StoredTransaction
@@ -58,17 +60,21 @@ def peer_hello(hello: bytes) -> bytes:
     return peer_pb2.PeerFrame(hello=hello).SerializeToString()
 
 
-def peer_frame(frame: bytes) -> bytes:
-    """The wire bytes that carry a frame."""
-    return peer_pb2.PeerFrame(frame=frame).SerializeToString()
+def peer_frames(*frames: bytes) -> bytes:
+    """The wire bytes that carry frames."""
+    return peer_pb2.PeerFrame(frames=frames).SerializeToString()
 
 
-def parse_peer_frame(data: bytes) -> tuple[bytes, bytes]:
-    """The hello or the frame in wire bytes; the other one is empty. Raises `MalformedError`."""
+def parse_peer_frame(data: bytes) -> tuple[bytes, Sequence[bytes]]:
+    """The hello or the frames in wire bytes; the other one is empty. Raises `MalformedError`."""
     message = parse(peer_pb2.PeerFrame, data)
-    if message.WhichOneof("content") is None:
-        raise MalformedError("PeerFrame: neither hello nor frame")
-    return message.hello, message.frame
+    if bool(message.hello) == bool(message.frames):
+        raise MalformedError("PeerFrame: expected either a hello or frames")
+    if len(message.frames) > limits.PEER_FRAMES_MAX:
+        raise MalformedError(
+            f"PeerFrame: {len(message.frames)} frames, at most {limits.PEER_FRAMES_MAX}"
+        )
+    return message.hello, message.frames
 
 
 # -- what the node answers -------------------------------------------------------------------------

@@ -72,14 +72,21 @@ class Outbox:
             self.dropped += 1
         self._filled.set()
 
-    async def get(self) -> Outgoing:
-        """The oldest message, when there is one."""
+    async def get(self) -> list[Outgoing]:
+        """The oldest messages, as many as travel together, when there is one."""
         while not self._queue:
             self._filled.clear()
             await self._filled.wait()
-        outgoing = self._queue.popleft()
-        self.bytes -= outgoing.weight
-        return outgoing
+        together: list[Outgoing] = []
+        room = limits.PEER_MESSAGE_BYTES_MAX
+        while self._queue and len(together) < limits.PEER_FRAMES_MAX:
+            room -= self._queue[0].weight
+            if together and room < 0:
+                break
+            outgoing = self._queue.popleft()
+            self.bytes -= outgoing.weight
+            together.append(outgoing)
+        return together
 
     def clear(self) -> None:
         """Forget everything: the connection it waited for is gone."""

@@ -31,7 +31,7 @@ from onward.errors import (
     unreachable,
 )
 from onward.rpc import tls
-from onward.rpc.convert import parse_peer_frame, peer_frame, peer_hello
+from onward.rpc.convert import parse_peer_frame, peer_frames, peer_hello
 from onward.rpc.hello import Hello, Side, check_address, check_proof, read_hello
 from onward.rpc.outbox import Outbox, Outgoing
 from onward.rpc.ports import PeerEvents
@@ -40,7 +40,7 @@ from onward.rpc.status import error_of, failure_of, is_fatal
 from onward.types import ValidatorIndex, ValidatorSet
 
 EXCHANGE = f"/{PEER_SERVICE}/Exchange"
-_FRAME_BYTES_MAX = limits.PEER_MESSAGE_BYTES_MAX + 64
+_FRAME_BYTES_MAX = limits.PEER_MESSAGE_BYTES_MAX + 8 * limits.PEER_FRAMES_MAX
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -319,16 +319,16 @@ class PeerNetwork:
     async def _send(self, peer: ValidatorIndex, stream: _Stream) -> None:
         outbox = self._links[peer].outbox
         while True:
-            outgoing = await outbox.get()
-            await stream.write(peer_frame(outgoing.frame()))
+            together = await outbox.get()
+            await stream.write(peer_frames(*(outgoing.frame() for outgoing in together)))
 
     async def _receive(self, peer: ValidatorIndex, stream: _Stream) -> None:
         while (data := await stream.read()) is not None:
-            hello, frame = parse_peer_frame(data)
+            hello, frames = parse_peer_frame(data)
             if hello:
                 raise MalformedError("a hello after the handshake")
-            message = decode_frame(frame)
-            await self._events.received(peer, message, len(frame))
+            for frame in frames:
+                await self._events.received(peer, decode_frame(frame), len(frame))
 
     def _shut_out(self, peer: ValidatorIndex, reason: str) -> None:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -41,15 +41,14 @@ from onward.telemetry.events import EventSink
 from onward.telemetry.metrics import Metrics
 from onward.types import ValidatorIndex
 
-_TURN_MS_MAX = 10  # the loop also serves sockets
 _OUTCOMES = {0: "void", 1: "accepted", 2: "recorded", 3: "refused"}
 
 
 class Machine(Protocol):
     """The replica, as the driver uses it."""
 
-    def step(self, event: Event, now_ms: int) -> Effects:
-        """Take one event in."""
+    def step_all(self, events: Sequence[Event], now_ms: int) -> Effects:
+        """Take events in, in order."""
 
 
 class Disk(Protocol):
@@ -143,7 +142,7 @@ class Driver:
 
     async def run(self, boot: Boot) -> None:
         """Step `boot` and then whatever comes, until `stop`; leaves with everything durable."""
-        self._step(boot)
+        self._step((boot,))
         while not self._stopping:
             self._ports.inbox.check()
             self._write()
@@ -176,26 +175,27 @@ class Driver:
     # -- stepping --------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        """A bounded number of steps; the tick first, because it is due."""
+        """One step with what has come, up to a bound; the tick first, because it is due."""
         ports = self._ports
-        started = ports.clock.now_ms()
-        if self._wake_at_ms is not None and self._wake_at_ms <= started:
-            self._step(Tick())
-        for _ in range(limits.STEPS_PER_TURN_MAX):
-            if self._must_wait_for_disk() or ports.clock.now_ms() - started > _TURN_MS_MAX:
-                return
+        events: list[Event] = []
+        if self._wake_at_ms is not None and self._wake_at_ms <= ports.clock.now_ms():
+            events.append(Tick())
+        while len(events) < limits.EVENTS_PER_STEP_MAX:
             event = ports.inbox.take()
             if event is None:
-                return
-            self._step(event)
+                break
+            events.append(event)
+        if events:
+            self._step(events)
 
-    def _step(self, event: Event) -> None:
+    def _step(self, events: Sequence[Event]) -> None:
         ports = self._ports
         began = time.perf_counter()
-        effects = ports.machine.step(event, ports.clock.now_ms())
+        effects = ports.machine.step_all(events, ports.clock.now_ms())
         number = ports.disk.stage(effects)
         ports.metrics.step_seconds.observe(time.perf_counter() - began)
-        ports.metrics.steps.labels(_kind_of(event)).inc()
+        for event in events:
+            ports.metrics.inputs.labels(_kind_of(event)).inc()
         self._wake_at_ms = effects.wake_at_ms
         for job in effects.verify:
             ports.verifier.submit(job)
@@ -286,8 +286,9 @@ class Driver:
             ports.clients.finished(effects.commit.verdicts)
             ports.metrics.height.set(effects.commit.height)
             ports.metrics.block_time_ms.set(effects.commit.time_ms)
-            for verdict in effects.commit.verdicts:
-                ports.metrics.bodies.labels(_OUTCOMES[verdict.outcome]).inc()
+            outcomes = Counter(verdict.outcome for verdict in effects.commit.verdicts)
+            for outcome, count in outcomes.items():
+                ports.metrics.bodies.labels(_OUTCOMES[outcome]).inc(count)
         if effects.commit is not None or effects.store:
             ports.clients.progressed()
 

@@ -21,6 +21,7 @@ from onward.ledger.chain import (
     StoredTransaction,
     read_block,
     read_checkpoint,
+    read_log_node,
     read_transaction,
 )
 from onward.ledger.leaf import EVERYONE
@@ -28,7 +29,6 @@ from onward.ledger.log import inclusion_path
 from onward.ledger.note import parse_note
 from onward.ledger.read import Reader
 from onward.ledger.receipt import build_receipt, encode_receipt
-from onward.ledger.store import log_node_key
 from onward.ledger.transaction import Body, Transaction, body_hash, decode_body, decode_envelope
 from onward.replica.answers import NodeStatus
 from onward.replica.effects import Verdict
@@ -145,7 +145,4 @@ class NodeReads:
         return self._status()
 
     def _log_node(self, level: int, index: int) -> bytes:
-        data = self._store.get(log_node_key(level, index))
-        if data is None:
-            raise CorruptionError(f"database: log node {index} of level {level} is missing")
-        return data
+        return read_log_node(self._store, level, index)

@@ -11,9 +11,9 @@ batch that is in both gives the same entries twice, and the staged one wins.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,27 +23,27 @@ import plyvel
 from onward import limits
 from onward.errors import CorruptionError, RejectCode, RejectedError, invariant
 from onward.ledger.store import WriteBatch
-from onward.storage.store import Entries, checked_size
+from onward.storage.store import Entries, checked_rows
 
 
 class _Staged:
-    """A batch on its way to the disk."""
+    """A batch on its way to the disk. Its rows stay as they are."""
 
-    __slots__ = ("entries", "number", "size")
+    __slots__ = ("_keys", "number", "rows", "size")
 
-    def __init__(self, number: int, entries: Entries, size: int) -> None:
+    def __init__(self, number: int, rows: dict[bytes, bytes | None], size: int) -> None:
         self.number = number
-        self.entries = entries
+        self.rows = rows
         self.size = size
+        self._keys: list[bytes] = []  # ascending, once a scan has asked for them
 
     def between(self, start: bytes, end: bytes, *, reverse: bool) -> Iterator[_Row]:
         """The entries in range with this batch's age behind the key: younger first."""
-        low = bisect_left(self.entries, start, key=_key_of)
-        high = bisect_left(self.entries, end, key=_key_of)
-        indexes = range(high - 1, low - 1, -1) if reverse else range(low, high)
-        for index in indexes:
-            key, value = self.entries[index]
-            yield key, self.number, value
+        if not self._keys:
+            self._keys = sorted(self.rows)
+        keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
+        for key in reversed(keys) if reverse else keys:
+            yield key, self.number, self.rows[key]
 
 
 _Row = tuple[bytes, int, bytes | None]  # key, number of its batch (0: the database), value
@@ -56,8 +56,8 @@ class LevelStore:
         """Open the database. Raises `CorruptionError` or `RejectedError` where it cannot."""
         self._db = _open(path, create=create)
         self._lock = Lock()
-        self._staged: deque[_Staged] = deque()
-        self._latest: dict[bytes, tuple[int, bytes | None]] = {}  # newest staged value of a key
+        # Youngest first. Replaced as a whole, so that a read goes through one state of it.
+        self._staged: tuple[_Staged, ...] = ()
         self._staged_bytes = 0
         self._number = 0
 
@@ -71,9 +71,9 @@ class LevelStore:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`. A batch leaves memory once the database has it: none is missed."""
-        staged = self._latest.get(key)
-        if staged is not None:
-            return staged[1]
+        for staged in self._staged:
+            if key in staged.rows:
+                return staged.rows[key]
         try:
             value: bytes | None = self._db.get(key)
         except plyvel.Error as error:
@@ -87,7 +87,7 @@ class LevelStore:
         if start >= end:
             return iter(())
         with self._lock:
-            staged = tuple(self._staged)
+            staged = self._staged
             rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
                 start=start, stop=end, reverse=reverse
             )
@@ -98,38 +98,33 @@ class LevelStore:
     def put(self, batch: WriteBatch) -> None:
         """Stage a batch."""
         invariant(not self.full, "too many batches are staged in the store")
-        size = checked_size(batch)
+        rows, size = checked_rows(batch)
         with self._lock:
             self._number += 1
-            self._staged.append(_Staged(self._number, batch.entries, size))
+            self._staged = (_Staged(self._number, rows, size), *self._staged)
             self._staged_bytes += size
-            number = self._number
-            self._latest.update((key, (number, value)) for key, value in batch.entries)
 
     def flush_next(self, extra: Entries = ()) -> None:
         """Write the oldest staged batch with a sync, then drop it from memory."""
         invariant(self._staged, "nothing is staged in the store")
-        staged = self._staged[0]
-        self._write(staged.entries + extra)
+        oldest = self._staged[-1]
+        self._write(chain(oldest.rows.items(), extra))
         with self._lock:
-            self._staged.popleft()
-            self._staged_bytes -= staged.size
-            latest = self._latest
-            for key, _ in staged.entries:
-                if latest[key][0] == staged.number:
-                    del latest[key]
+            self._staged = self._staged[:-1]
+            self._staged_bytes -= oldest.size
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
-    def _write(self, entries: Entries) -> None:
+    def _write(self, entries: Iterable[tuple[bytes, bytes | None]]) -> None:
         writes = self._db.write_batch(sync=True)
+        put = writes.put
         for key, value in entries:
             if value is None:
                 writes.delete(key)
             else:
-                writes.put(key, value)
+                put(key, value)
         try:
             writes.write()
         except plyvel.Error as error:
@@ -146,15 +141,12 @@ def _open(path: Path, *, create: bool) -> Any:
             lru_cache_size=limits.STORE_CACHE_BYTES,
             max_open_files=limits.STORE_OPEN_FILES_MAX,
             bloom_filter_bits=10,
+            compression=None,  # it costs more processor time than all the rest of a write
         )
     except plyvel.CorruptionError as error:
         raise CorruptionError(f"database: {error}") from None
     except plyvel.Error as error:
         raise RejectedError(RejectCode.STATE, f"database cannot be opened: {error}") from None
-
-
-def _key_of(entry: tuple[bytes, bytes | None]) -> bytes:
-    return entry[0]
 
 
 def _rank(row: _Row) -> tuple[bytes, int]:

@@ -14,7 +14,7 @@ from onward import limits
 from onward.errors import invariant
 from onward.ledger.store import WriteBatch
 from onward.storage.memory_files import no_gate
-from onward.storage.store import Entries, checked_size
+from onward.storage.store import Entries, checked_rows
 
 _CHUNK_KEYS_MAX = 1024
 
@@ -115,7 +115,7 @@ class MemoryStore:
     def put(self, batch: WriteBatch) -> None:
         """Make a batch visible; it is lost in a crash until it is flushed."""
         invariant(not self.full, "too many batches are staged in the store")
-        size = checked_size(batch)
+        _, size = checked_rows(batch)
         replaced = tuple((key, self._values.get(key)) for key, _ in batch.entries)
         self._apply(batch.entries)
         self._staged.append((replaced, size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import lt
 from typing import Protocol
 
 from onward.errors import invariant
@@ -35,16 +34,13 @@ class DurableStore(Store, Protocol):
         """Release the database. Staged batches are lost, as in a crash."""
 
 
-def checked_size(batch: WriteBatch) -> int:
-    """Bytes of keys and values. Keys out of order or an empty value are a bug of the caller's.
+def checked_rows(batch: WriteBatch) -> tuple[dict[bytes, bytes | None], int]:
+    """A batch as a map, and the bytes of its keys and values.
 
-    Scans merge staged batches by order: one unsorted batch would hide keys without an error.
+    A key that stands twice or an empty value is a bug of the caller's.
     """
-    keys = [key for key, _ in batch.entries]
-    invariant(all(map(lt, keys, keys[1:])), "the keys of a write batch are not ascending")
-    size = sum(map(len, keys))
-    for key, value in batch.entries:
-        if value is not None:
-            invariant(value, f"the store holds no empty values: {key!r}")
-            size += len(value)
-    return size
+    rows = dict(batch.entries)
+    invariant(len(rows) == len(batch.entries), "a write batch names a key twice")
+    values = [value for value in rows.values() if value is not None]
+    invariant(all(values), "the store holds no empty values")
+    return rows, sum(map(len, rows)) + sum(map(len, values))

@@ -32,7 +32,7 @@ class Metrics:
     void_bodies: Counter
     views_nullified: Counter
     happened: Counter
-    steps: Counter
+    inputs: Counter
     step_seconds: Histogram
     sync_seconds: Histogram
     verify_seconds: Histogram
@@ -74,7 +74,7 @@ def make_metrics() -> Metrics:
         void_bodies=counter("void_bodies", "Bodies without effect by the lane that sealed", "lane"),
         views_nullified=counter("views_nullified", "Views that ended without a block"),
         happened=counter("events", "Events of the replica by name", "name"),
-        steps=counter("steps", "Steps of the replica by kind of event", "event"),
+        inputs=counter("inputs", "Events that the replica took in, by kind", "event"),
         step_seconds=seconds("step_seconds", "Time in one step of the replica"),
         sync_seconds=seconds("sync_seconds", "Time of one group of writes with its syncs"),
         verify_seconds=seconds("verify_seconds", "Time to verify one batch"),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from onward.ledger.statemap import (
     EMPTY_MAP,
+    PageCache,
     apply,
     decode_map_proof,
     encode_map_proof,
@@ -58,6 +59,34 @@ def test_root_and_pages_depend_on_the_content_alone(
     assert len(history.pages) == len(fresh.node_writes)
     for page in history.pages.values():
         assert encode_page(decode_page(page)) == page
+
+
+@given(
+    blocks=st.lists(
+        st.tuples(st.dictionaries(KEYS, VALUES, max_size=25), st.booleans()), max_size=10
+    ),
+    size=st.sampled_from([0, 1, 2, 5, 1_000]),
+)
+@settings(max_examples=150)
+def test_a_page_cache_changes_no_root_and_no_page(
+    blocks: list[tuple[dict[str, bytes | None], bool]], size: int
+) -> None:
+    """A stale, a dropped or an abandoned page in memory would fork the node that has it.
+
+    Some blocks are abandoned after they were computed, as by a crash before their write.
+    """
+    cache, ref, height = PageCache(size), EMPTY_MAP, 0
+    pages: dict[bytes, bytes] = {}
+    for writes, abandoned in blocks:
+        update = apply(pages.get, ref, height + 1, writes, cache)
+        assert update == apply(pages.get, ref, height + 1, writes)
+        assert len(cache) <= 2 * max(1, size)
+        if not abandoned:
+            height += 1
+            pages.update(update.node_writes)
+            for stale in update.stale:
+                del pages[stale]
+            ref = update.ref
 
 
 @given(blocks=BLOCKS)

@@ -8,12 +8,20 @@ import pytest
 from tests.unit.execution.worlds import T0, Chain, Puppet, body
 
 from onward import limits
-from onward.errors import InvariantError
-from onward.execution.block import decode_stale, encode_stale
+from onward.crypto.hashing import TAG_EVENT, TAG_WRITES, tagged_hash
+from onward.errors import CorruptionError, InvariantError
+from onward.execution.block import decode_stale, encode_stale, write_set
 from onward.ledger import statemap
-from onward.ledger.chain import read_block, read_tip, read_transaction
+from onward.ledger.chain import (
+    BlockWrites,
+    read_block,
+    read_log_node,
+    read_tip,
+    read_transaction,
+)
 from onward.ledger.leaf import Outcome
 from onward.ledger.log import LogFrontier
+from onward.ledger.merkle import leaf_hash
 from onward.ledger.statemap import MapRef
 from onward.ledger.store import (
     MAP_NODE,
@@ -22,7 +30,8 @@ from onward.ledger.store import (
     STATE,
     WRITES,
     prefix_end,
-    transaction_at_key,
+    transaction_key,
+    transactions_key,
     u64,
 )
 from onward.ledger.transaction import body_hash
@@ -84,7 +93,7 @@ def test_every_outcome_leaves_what_it_should() -> None:
         1,
     )
     assert read_transaction(chain.store, body_hash(encode(void))) is None
-    assert chain.store.get(transaction_at_key(1, 1)) == body_hash(encode(bad))
+    assert chain.store.get(transactions_key(1)) == body_hash(encode(good)) + body_hash(encode(bad))
     stored = read_block(chain.store, 1)
     assert stored is not None
     assert stored.void_count == 1
@@ -200,6 +209,34 @@ def test_deleted_key_is_gone_from_store_and_root() -> None:
     assert chain.execute(chain.envelope(body(salt=1))).state_root != empty.state_root
     assert chain.execute(chain.envelope(body(salt=2))).state_root == empty.state_root
     assert "puppet/k" not in state_of(chain)
+
+
+def test_rows_put_together_from_encoded_parts_are_the_rows_that_are_read() -> None:
+    """Readers take them apart as `StoredTransaction` and `BlockWrites`: one byte off is damage."""
+
+    def act(ctx: Context) -> None:
+        ctx.put("k", b"v" * 300)
+        ctx.put("b", b"w")
+        ctx.delete("gone")
+        ctx.emit("set", {"n": 1}, ("acme",))
+
+    chain = Chain(Puppet(act))
+    done = chain.execute(
+        chain.envelope(body(salt=1)), chain.envelope(body(salt=2, valid_until_ms=1))
+    )
+    tx_hash = done.bodies[0].transaction.tx_hash
+    stored = read_transaction(chain.store, tx_hash)
+    assert stored is not None
+    assert stored.event is not None
+    assert encode(stored) == chain.store.get(transaction_key(tx_hash))
+    sets = tuple(write_set(item.result.writes) for item in done.bodies)
+    assert [len(item.writes) for item in sets] == [3, 0]
+    assert chain.store.get(WRITES + u64(1)) == encode(BlockWrites(writes=sets))
+    assert stored.leaf.write_set_hash == tagged_hash(TAG_WRITES, encode(sets[0]))
+    assert stored.leaf.event_hash == tagged_hash(TAG_EVENT, encode(stored.event))
+    assert read_log_node(chain.store, 0, 0) == leaf_hash(encode(stored.leaf))
+    with pytest.raises(CorruptionError):
+        read_log_node(chain.store, 0, done.log_size)
 
 
 def test_recent_rows_are_kept_for_a_while_and_then_removed() -> None:

@@ -61,7 +61,7 @@ class DictStore:
         yield from found
 
     def write(self, batch: WriteBatch) -> None:
-        assert [key for key, _ in batch.entries] == sorted({key for key, _ in batch.entries})
+        assert len(dict(batch.entries)) == len(batch.entries)
         for key, value in batch.entries:
             if value is None:
                 self.rows.pop(key, None)

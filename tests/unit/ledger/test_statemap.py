@@ -14,6 +14,7 @@ from onward.ledger.statemap import (
     MapProof,
     MapRef,
     MapUpdate,
+    PageCache,
     apply,
     decode_map_proof,
     encode_map_proof,
@@ -30,14 +31,20 @@ from onward.ledger.statemap import (
 class Shelf:
     """Pages in a dictionary, and the latest version."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: PageCache | None = None) -> None:
         self.pages: dict[bytes, bytes] = {}
+        self.cache = cache
+        self.reads = 0
         self.ref = EMPTY_MAP
         self.height = 0
 
+    def read(self, key: bytes) -> bytes | None:
+        self.reads += 1
+        return self.pages.get(key)
+
     def write(self, writes: dict[str, bytes | None], *, prune: bool = True) -> MapUpdate:
         self.height += 1
-        update = apply(self.pages.get, self.ref, self.height, writes)
+        update = apply(self.read, self.ref, self.height, writes, self.cache)
         for key, page in update.node_writes:
             assert key not in self.pages, "a stored page is never overwritten"
             self.pages[key] = page
@@ -121,6 +128,36 @@ def test_a_block_reads_and_writes_each_touched_page_once() -> None:
     assert len(reads) == len(set(reads)) == len(update.stale)
     written = [key for key, _ in update.node_writes]
     assert len(set(written)) == len(written) < 2 * len(writes)
+
+
+def test_pages_of_the_last_blocks_are_not_read_again() -> None:
+    """Every block changes the upper pages: each would be read and taken apart once a block."""
+    shelf = Shelf(PageCache(1_000))
+    shelf.write({f"key/{index}": b"value" for index in range(500)})
+    shelf.write({f"key/{index}": b"other" for index in range(500)})
+    assert shelf.reads == 0
+
+
+def test_the_page_cache_never_holds_more_than_two_generations() -> None:
+    cache = PageCache(20)
+    shelf = Shelf(cache)
+    for block in range(20):
+        shelf.write({f"key/{block}/{index}": b"value" for index in range(60)})
+        assert len(cache) <= 40
+    assert shelf.reads > 0, "what was dropped is read"
+
+
+def test_a_page_of_an_abandoned_block_is_never_taken_for_the_real_one() -> None:
+    """Both have one place and one height: only the hash above them tells them apart."""
+    cache = PageCache(1_000)
+    shelf, plain = Shelf(cache), Shelf()
+    for each in (shelf, plain):
+        each.write({f"key/{index}": b"value" for index in range(300)})
+    apply(shelf.read, shelf.ref, 2, {f"key/{index}": b"lost" for index in range(150)}, cache)
+    for block in range(2):
+        writes: dict[str, bytes | None] = {f"key/{n}": b"%d" % block for n in range(0, 300, 2)}
+        assert shelf.write(dict(writes)).ref == plain.write(dict(writes)).ref
+    assert shelf.pages == plain.pages
 
 
 def test_heights_only_rise_so_that_no_page_is_overwritten() -> None:
@@ -232,7 +269,7 @@ def test_the_walk_finds_any_changed_byte_of_any_page() -> None:
 
 def test_a_missing_page_is_corruption_not_absence() -> None:
     shelf = map_of(60)
-    del shelf.pages[min(shelf.pages)]
+    del shelf.pages[min(shelf.pages, key=len)]  # the root's
     with pytest.raises(CorruptionError, match="missing"):
         lookup(shelf.pages.get, shelf.ref, "key/1")
     with pytest.raises(CorruptionError, match="missing"):

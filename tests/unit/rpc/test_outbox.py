@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from onward import limits
 from onward.consensus.messages import (
     EMPTY_PACKET,
@@ -36,7 +38,7 @@ async def test_packets_that_wait_together_leave_as_one() -> None:
     outbox = Outbox()
     for item in (packet(1), packet(2, 1), packet(3)):
         outbox.put(Outgoing(item))
-    sent = await outbox.get()
+    (sent,) = await outbox.get()
     assert sent.message == packet(1, 2, 3)
     assert decode_frame(sent.frame()) == sent.message
     assert not len(outbox)
@@ -48,7 +50,19 @@ async def test_packet_never_overtakes_the_batch_before_it() -> None:
     outbox = Outbox()
     for message in (packet(1), batch(10), packet(2)):
         outbox.put(Outgoing(message))
-    assert [(await outbox.get()).message for _ in range(3)] == [packet(1), batch(10), packet(2)]
+    assert [item.message for item in await outbox.get()] == [packet(1), batch(10), packet(2)]
+    assert outbox.bytes == 0
+
+
+async def test_what_travels_together_fits_into_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other side would take a longer one for the word of a liar."""
+    monkeypatch.setattr(limits, "PEER_MESSAGE_BYTES_MAX", 3_000)
+    monkeypatch.setattr(limits, "PEER_FRAMES_MAX", 3)
+    outbox = Outbox()
+    for size in (1_000, 1_000, 1_000, 5_000, 1, 1, 1, 1):
+        outbox.put(Outgoing(batch(size)))
+    taken = [[len(item.frame()) // 1_000 for item in await outbox.get()] for _ in range(5)]
+    assert taken == [[1, 1], [1], [5], [0, 0, 0], [0]]
 
 
 async def test_full_outbox_pushes_out_the_oldest_and_keeps_its_bound() -> None:
@@ -57,7 +71,7 @@ async def test_full_outbox_pushes_out_the_oldest_and_keeps_its_bound() -> None:
         outbox.put(Outgoing(batch(size)))
         assert outbox.bytes <= 5_000
     assert outbox.dropped == 7
-    left = [len((await outbox.get()).message.envelopes[0]) for _ in range(len(outbox))]  # type: ignore[union-attr]
+    left = [len(item.message.envelopes[0]) for item in await outbox.get()]  # type: ignore[union-attr]
     assert left == [1_007, 1_008, 1_009]
 
 
@@ -67,7 +81,7 @@ async def test_reader_waits_until_something_comes() -> None:
     await asyncio.sleep(0)
     assert not reading.done()
     outbox.put(Outgoing(ChainRequest(from_height=1)))
-    assert (await reading).message == ChainRequest(from_height=1)
+    assert [item.message for item in await reading] == [ChainRequest(from_height=1)]
 
 
 def test_merged_packet_says_what_both_said() -> None:

@@ -10,7 +10,7 @@ from onward import limits
 from onward.consensus.messages import ChainRequest, Fetch
 from onward.crypto.signing import SigningKey
 from onward.rpc import tls
-from onward.rpc.convert import parse_peer_frame, peer_frame, peer_hello
+from onward.rpc.convert import parse_peer_frame, peer_frames, peer_hello
 from onward.rpc.hello import Side, read_hello
 from onward.rpc.peers import CHANNEL_OPTIONS, EXCHANGE
 from onward.types import ValidatorIndex
@@ -130,7 +130,7 @@ async def test_validator_cannot_pass_for_another_one(start_peers: Any) -> None:
     [
         (b"\xff\xff", (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
         (b"", (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
-        (peer_frame(b"\x01"), (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
+        (peer_frames(b"\x01"), (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
         (peer_hello(b"\x08\x01"), (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
         (peer_hello(bytes(600)), (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")),
         (
@@ -200,7 +200,7 @@ async def test_malformed_frame_ends_the_stream_and_shuts_the_peer_out(start_peer
     channel, call = await dial(target.port, server_key=None, identity=None)
     await shake_hands(target, call)
     await target.events.until(lambda: target.events.up == {0})
-    await call.write(peer_frame(b"\xff" * 20))
+    await call.write(peer_frames(b"\xff" * 20))
     assert await end_of(channel, call) == (grpc.StatusCode.INVALID_ARGUMENT, "E_FORMAT")
     assert not target.events.up
     channel, call = await dial(target.port, server_key=None, identity=None)

@@ -51,10 +51,10 @@ class ScriptedReplica:
         self.stepped: list[Event] = []
         self.wake_at_ms: int | None = None
 
-    def step(self, event: Event, now_ms: int) -> Effects:
-        self.stepped.append(event)
-        self.events.append(("step", event))
-        if isinstance(event, Boot) or not self.script:
+    def step_all(self, events: Sequence[Event], now_ms: int) -> Effects:
+        self.stepped += events
+        self.events.append(("step", tuple(events)))
+        if isinstance(events[0], Boot) or not self.script:
             return Effects(wake_at_ms=self.wake_at_ms)
         effects = self.script.pop(0)
         if isinstance(effects, Exception):
@@ -187,7 +187,9 @@ class Stand:
 
 
 @pytest.fixture
-async def stand() -> AsyncIterator[Stand]:
+async def stand(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stand]:
+    # One event a step: what these tests are about is the order of steps.
+    monkeypatch.setattr(limits, "EVENTS_PER_STEP_MAX", 1)
     made = Stand()
     yield made
     await made.end()
@@ -227,6 +229,17 @@ async def test_several_steps_become_durable_together(stand: Stand) -> None:
     stand.disk.gate.set()
     await stand.until(lambda: stand.names().count("send") == 8)
     assert stand.names().count("durable") <= 3
+
+
+async def test_what_came_meanwhile_is_taken_in_together(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a look, a sync and a packet cost is shared, up to a bound."""
+    monkeypatch.setattr(limits, "EVENTS_PER_STEP_MAX", 3)
+    stand.feed(*(sends(number) for number in range(4)))
+    await stand.until(lambda: len(stand.replica.stepped) == 5)
+    taken = [len(value) for name, value in stand.events if name == "step"]
+    assert taken == [1, 3, 1]
 
 
 async def test_step_that_persists_nothing_sends_at_once(stand: Stand) -> None:

@@ -53,9 +53,21 @@ def test_an_empty_range_has_no_entries(store: DurableStore) -> None:
         assert list(store.scan(start, end)) == list(store.scan(start, end, reverse=True)) == []
 
 
-def test_keys_out_of_order_and_empty_values_are_bugs(store: DurableStore) -> None:
-    """One unsorted batch would hide keys from scans without any error."""
-    for entries in (((b"b", b"1"), (b"a", b"1")), ((b"a", b"1"), (b"a", b"2")), ((b"a", b""),)):
+def test_a_batch_may_be_in_any_order_and_is_scanned_in_the_one_order(store: DurableStore) -> None:
+    """One unsorted batch must not hide keys from scans."""
+    store.put(WriteBatch(entries=((b"b", b"1"), (b"d", None), (b"a", b"1"), (b"c", b"1"))))
+    store.put(WriteBatch(entries=((b"d", b"2"), (b"b", b"2"))))
+    expected = [(b"a", b"1"), (b"b", b"2"), (b"c", b"1"), (b"d", b"2")]
+    for flushes in range(3):
+        assert list(store.scan(b"a", b"z")) == expected
+        assert list(store.scan(b"b", b"d", reverse=True)) == expected[2:0:-1]
+        if flushes < 2:
+            store.flush_next()
+
+
+def test_a_key_that_stands_twice_and_an_empty_value_are_bugs(store: DurableStore) -> None:
+    """Which of the two values is meant is nobody's to guess."""
+    for entries in (((b"a", b"1"), (b"a", b"2")), ((b"b", b"1"), (b"a", b""))):
         with pytest.raises(InvariantError):
             store.put(WriteBatch(entries=entries))
     assert store.get(b"a") is None

@@ -31,6 +31,7 @@ Source: the single-leaf rule is that of compressed sparse Merkle trees; docs/adr
 has the measurements behind the choice.
 """
 
+from onward.ledger.statemap.cache import PageCache
 from onward.ledger.statemap.pages import EMPTY_MAP, MapRef
 from onward.ledger.statemap.proof import (
     MapProof,
@@ -50,6 +51,7 @@ __all__ = [
     "MapProof",
     "MapRef",
     "MapUpdate",
+    "PageCache",
     "apply",
     "decode_map_proof",
     "encode_map_proof",

@@ -1,35 +1,49 @@
 """Pages: four levels of the trie in one stored value.
 
-A page has 16 slots. A slot is None, a leaf (64 bytes: path ‖ value hash) or a branch (40 bytes: the
-hash of the page below ‖ its version, 8 bytes big-endian). A page other than the root's has two
+A page has 16 slots. A slot is empty, a leaf (64 bytes: path ‖ value hash) or a branch (40 bytes:
+the hash of the page below ‖ its version, 8 bytes big-endian). A page other than the root's has two
 leaves below it or more; with fewer, what is left stands in the slot above.
 
 Between the slots and the page's own hash stand four *quads*, each over four slots. Those that are
-nodes are stored too: a block that touches one slot then computes 6 hashes instead of 15, and does
-not hash the leaves of the other quads again (docs/adr/0003-state-map.md measures it).
+nodes are kept too: a block that touches one slot then computes 6 hashes instead of 15, and does
+not hash the leaves of the other quads again (docs/adr/0003-state-map.md measures it). A quad that
+is a lone leaf or nothing is kept empty: it is whatever its slots hold.
 
-Bytes of a page: mask of leaf slots (2) ‖ mask of branch slots (2) ‖ slots ascending ‖ quad hashes
-ascending. Bytes of a page's key: depth in nibbles (1) ‖ path so far, a half byte filled with zeros
+In memory a page is its 20 parts, 16 slots and 4 quads, empty ones as empty bytes. Its bytes are the
+20 lengths, one byte each, ‖ the parts. Bytes of a page's key: the path so far, one nibble a byte,
 ‖ version (8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onward.errors import CorruptionError
-from onward.ledger.statemap.trie import EMPTY_ROOT, HASH_BYTES, LEAF_BYTES, Place, combine
+from onward.ledger.statemap.trie import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    LEAF_BYTES,
+    Place,
+    combine_four,
+)
 
 ReadPage = Callable[[bytes], bytes | None]
 """The stored bytes under a page's key, or None."""
 
+Page = tuple[Place, ...]
+"""The slots, then the quads."""
+
 SLOTS = 16
 QUADS = 4
+PARTS = SLOTS + QUADS
 DEPTH_MAX = 64
 BRANCH_BYTES = 40
+EMPTY_PAGE: Page = (b"",) * PARTS
 _VERSION_BYTES = 8
-_MASKS_BYTES = 4
+_PART_SIZES = b"\x00\x20\x28\x40"
+_NO_NODE = (0, LEAF_BYTES)  # bytes of four slots that hold nothing, or a leaf that rises
+_NIBBLES = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,108 +71,63 @@ class MapRef:
 EMPTY_MAP = MapRef(height=0, root=EMPTY_ROOT)
 
 
-class Page:
-    """A page while it is worked on: its slots, its quads, and nothing else."""
-
-    __slots__ = ("quads", "slots")
-
-    def __init__(self, slots: list[Place], quads: list[Place]) -> None:
-        """`slots`: 16; `quads`: 4, in agreement with the slots."""
-        self.slots = slots
-        self.quads = quads
-
-    def fold_quad(self, quad: int) -> None:
-        """Compute one quad again from its slots."""
-        self.quads[quad] = fold_four(self.slots[4 * quad : 4 * quad + 4])
-
-    def top(self) -> Place:
-        """What the page is to the slot above it."""
-        first, second, third, fourth = self.quads
-        return combine(combine(first, second), combine(third, fourth))
+def quad_over(parts: Sequence[Place], quad: int) -> Place:
+    """The quad that the slots ask for, as it is kept: empty where it is no node."""
+    at = 4 * quad
+    first, second, third, fourth = parts[at : at + 4]
+    if len(first) + len(second) + len(third) + len(fourth) in _NO_NODE:
+        return b""
+    return combine_four(first, second, third, fourth)
 
 
-def fold_four(slots: list[Place]) -> Place:
-    """The quad over four slots."""
-    first, second, third, fourth = (
-        slot[:HASH_BYTES] if slot is not None and len(slot) == BRANCH_BYTES else slot
-        for slot in slots
+def page_top(parts: Sequence[Place]) -> Place:
+    """What a page is to the slot above it. Of four slots without a node at most one is filled."""
+    return combine_four(
+        parts[16] or b"".join(parts[0:4]),
+        parts[17] or b"".join(parts[4:8]),
+        parts[18] or b"".join(parts[8:12]),
+        parts[19] or b"".join(parts[12:16]),
     )
-    return combine(combine(first, second), combine(third, fourth))
 
 
-def new_page() -> Page:
-    """A page without keys."""
-    return Page([None] * SLOTS, [None] * QUADS)
+def nibbles(path: bytes) -> bytes:
+    """The slots that `path` takes, from the root's page down: one byte each, 0 to 15."""
+    return path.hex().encode().translate(_NIBBLES)
 
 
-def nibble(path: bytes, depth: int) -> int:
-    """The slot that `path` takes in the page at `depth` (counted in nibbles)."""
-    byte = path[depth >> 1]
-    return byte & 15 if depth & 1 else byte >> 4
+def page_key(steps: bytes, version: bytes) -> bytes:
+    """The key of the page that these nibbles lead to. `version`: 8 bytes."""
+    return steps + version
 
 
-def page_key(depth: int, path: bytes, version: int) -> bytes:
-    """The key of the page at the first `depth` nibbles of `path`."""
-    prefix = path[: depth >> 1]
-    if depth & 1:
-        prefix += bytes((path[depth >> 1] & 0xF0,))
-    return bytes((depth,)) + prefix + version.to_bytes(_VERSION_BYTES, "big")
-
-
-def branch_version(slot: bytes) -> int:
-    """The version of the page below a branch slot."""
-    return int.from_bytes(slot[HASH_BYTES:], "big")
-
-
-def encode_page(page: Page) -> bytes:
+def encode_page(parts: Sequence[Place]) -> bytes:
     """The bytes that are stored."""
-    leaf = branch = 0
-    for place, slot in enumerate(page.slots):
-        if slot is not None:
-            if len(slot) == LEAF_BYTES:
-                leaf |= 1 << place
-            else:
-                branch |= 1 << place
-    parts = [(leaf << 16 | branch).to_bytes(_MASKS_BYTES, "big")]
-    parts += [slot for slot in page.slots if slot is not None]
-    parts += [quad for quad in page.quads if quad is not None and len(quad) == HASH_BYTES]
-    return b"".join(parts)
+    return bytes(map(len, parts)) + b"".join(parts)
 
 
-def load_page(read: ReadPage, depth: int, path: bytes, version: int) -> Page:
+def load_page(read: ReadPage, steps: bytes, version: bytes) -> Page:
     """The page there. Raises `CorruptionError` if it is missing or is no page.
 
     Its hashes are not checked: a wrong one leads to a wrong state root, which stops the node.
     `walk` checks them.
     """
-    data = read(page_key(depth, path, version))
+    data = read(page_key(steps, version))
     if data is None:
-        raise CorruptionError(f"state map: page at depth {depth} of version {version} is missing")
+        number = int.from_bytes(version, "big")
+        raise CorruptionError(f"state map: page at depth {len(steps)} of version {number} missing")
     return decode_page(data)
 
 
 def decode_page(data: bytes) -> Page:
     """The inverse of `encode_page`. Raises `CorruptionError`."""
-    masks = int.from_bytes(data[:_MASKS_BYTES], "big")
-    leaf, branch = masks >> 16, masks & 0xFFFF
-    slots: list[Place] = [None] * SLOTS
-    position = _MASKS_BYTES
-    left = leaf | branch
-    while left:
-        low = left & -left
-        end = position + (LEAF_BYTES if leaf & low else BRANCH_BYTES)
-        slots[low.bit_length() - 1] = data[position:end]
-        position = end
-        left ^= low
-    quads: list[Place] = [None] * QUADS
-    for quad in range(QUADS):
-        leaves, branches = leaf >> 4 * quad & 15, branch >> 4 * quad & 15
-        if not branches and not leaves & (leaves - 1):
-            # No key, or a lone leaf, which rises.
-            quads[quad] = slots[4 * quad + leaves.bit_length() - 1] if leaves else None
-            continue
-        quads[quad] = data[position : position + HASH_BYTES]
-        position += HASH_BYTES
-    if leaf & branch or position != len(data):
-        raise CorruptionError(f"state map: page of {len(data)} bytes, its masks ask for {position}")
-    return Page(slots, quads)
+    sizes = data[:PARTS]
+    parts = list(EMPTY_PAGE)
+    start = PARTS
+    for part, size in enumerate(sizes):
+        if size:
+            end = start + size
+            parts[part] = data[start:end]
+            start = end
+    if start != len(data) or sizes.translate(None, _PART_SIZES):
+        raise CorruptionError(f"state map: page of {len(data)} bytes, its parts end at {start}")
+    return tuple(parts)

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from onward.errors import CorruptionError
 from onward.ledger.merkle import ProofError
 from onward.ledger.statemap.pages import (
-    BRANCH_BYTES,
     DEPTH_MAX,
+    SLOTS,
     MapRef,
     ReadPage,
-    branch_version,
     load_page,
-    nibble,
+    nibbles,
 )
 from onward.ledger.statemap.trie import (
     EMPTY_ROOT,
@@ -57,15 +56,15 @@ def prove_path(read: ReadPage, ref: MapRef, path: bytes) -> MapProof:
     """`prove` for a key of which only the path is known."""
     if ref.root == EMPTY_ROOT:
         return MapProof(siblings=(), other=None)
-    version = ref.height
+    steps, version = nibbles(path), ref.encode()[HASH_BYTES:]
     siblings: list[bytes] = []
     for depth in range(DEPTH_MAX):
-        slots = load_page(read, depth, path, version).slots
-        end = _descend(slots, nibble(path, depth), siblings)
-        if end is None or len(end) == LEAF_BYTES:
-            other = end if end is not None and end[:HASH_BYTES] != path else None
+        page = load_page(read, steps[:depth], version)
+        end = _descend(list(page[:SLOTS]), steps[depth], siblings)
+        if not end or len(end) == LEAF_BYTES:
+            other = end if end and end[:HASH_BYTES] != path else None
             return MapProof(siblings=tuple(siblings), other=other)
-        version = branch_version(end)
+        version = end[HASH_BYTES:]
     raise CorruptionError("state map: pages below the last level")
 
 
@@ -87,7 +86,7 @@ def verify_absence(root: bytes, key: str, proof: MapProof) -> None:
             raise ProofError(f"leaf of {len(proof.other)} bytes, expected {LEAF_BYTES}")
         if proof.other[:HASH_BYTES] == path:
             raise ProofError("the leaf in the key's place is the key's own")
-    _check_fold(root, path, proof.other, proof)
+    _check_fold(root, path, proof.other or b"", proof)
 
 
 def encode_map_proof(proof: MapProof) -> bytes:
@@ -131,19 +130,16 @@ def decode_map_proof(data: bytes) -> MapProof:
 def _descend(slots: list[Place], place: int, siblings: list[bytes]) -> Place:
     """Collect the siblings inside one page towards slot `place`, and answer what the way ends at.
 
-    None or a leaf: the end of the proof. A branch slot: the page to go on with.
+    Nothing or a leaf: the end of the proof. A branch slot: the page to go on with.
     """
-    level: list[Place] = [
-        slot[:HASH_BYTES] if slot is not None and len(slot) == BRANCH_BYTES else slot
-        for slot in slots
-    ]
+    level = slots
     levels = [level]
     while len(level) > 1:
         level = [combine(level[i], level[i + 1]) for i in range(0, len(level), 2)]
         levels.append(level)
     for rise in range(_PAGE_LEVELS, 0, -1):
         here = levels[rise][place >> rise]
-        if here is None or len(here) == LEAF_BYTES:
+        if not here or len(here) == LEAF_BYTES:
             return here
         siblings.append(place_hash(levels[rise - 1][(place >> rise - 1) ^ 1]))
     return slots[place]

@@ -1,7 +1,8 @@
 """The hashes of the logical trie: paths, leaves, nodes.
 
-While a trie is computed, a place in it is one of: None (no key below), a *leaf* of 64 bytes (path ‖
-value hash, not yet hashed, because it may still rise), or the 32-byte hash of a node.
+While a trie is computed, a place in it is one of: nothing (empty bytes: no key below), a *leaf* of
+64 bytes (path ‖ value hash, not yet hashed, because it may still rise), the 32-byte hash of a node,
+or such a hash with the version of a page behind it (40 bytes).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ PATH_BITS = 256
 HASH_BYTES = 32
 LEAF_BYTES = 64
 
-_TAG_LEAF = b"onward/state-leaf/1"
-_TAG_NODE = b"onward/state-node/1"
+# SHA-256 behind its tag: copying it costs less than beginning anew with the tag in front.
+_LEAF_STATE = sha256(b"onward/state-leaf/1")
+_NODE_STATE = sha256(b"onward/state-node/1")
 EMPTY_ROOT = sha256(b"onward/state-empty/1").digest()
 
-Place = bytes | None
-"""None, a leaf (64 bytes), or the hash of a node (32 bytes)."""
+Place = bytes
+"""Nothing (0 bytes), a leaf (64), the hash of a node (32), or that and a version (40)."""
 
 
 def key_path(key: str) -> bytes:
@@ -32,30 +34,51 @@ def value_hash(value: bytes) -> bytes:
 
 def combine(left: Place, right: Place) -> Place:
     """The place above two places. A lone leaf rises; a lone node does not, its bits are decided."""
-    if left is None:
-        if right is None or len(right) == LEAF_BYTES:
-            return right
-        return sha256(_TAG_NODE + EMPTY_ROOT + right).digest()
-    if right is None:
-        if len(left) == LEAF_BYTES:
+    left_size, right_size = len(left), len(right)
+    if left_size == LEAF_BYTES:
+        if not right_size:
             return left
-        return sha256(_TAG_NODE + left + EMPTY_ROOT).digest()
-    if len(left) == LEAF_BYTES:
-        left = sha256(_TAG_LEAF + left).digest()
-    if len(right) == LEAF_BYTES:
-        right = sha256(_TAG_LEAF + right).digest()
-    return sha256(_TAG_NODE + left + right).digest()
+        left = leaf_hash(left)
+    elif not left_size:
+        if not right_size or right_size == LEAF_BYTES:
+            return right
+        left = EMPTY_ROOT
+    if right_size == LEAF_BYTES:
+        right = leaf_hash(right)
+    elif not right_size:
+        right = EMPTY_ROOT
+    return node_hash(left[:HASH_BYTES], right[:HASH_BYTES])
+
+
+def combine_four(first: Place, second: Place, third: Place, fourth: Place) -> Place:
+    """The place two levels above four places."""
+    if len(first) == len(second) == len(third) == len(fourth) != LEAF_BYTES and first:
+        # Nodes only, as in every page of the upper levels.
+        return node_hash(
+            node_hash(first[:HASH_BYTES], second[:HASH_BYTES]),
+            node_hash(third[:HASH_BYTES], fourth[:HASH_BYTES]),
+        )
+    return combine(combine(first, second), combine(third, fourth))
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    """The hash of a leaf that does not rise any further."""
+    state = _LEAF_STATE.copy()
+    state.update(leaf)
+    return state.digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of the node over two hashes."""
-    return sha256(_TAG_NODE + left + right).digest()
+    state = _NODE_STATE.copy()
+    state.update(left + right)
+    return state.digest()
 
 
 def place_hash(place: Place) -> bytes:
     """The hash that stands for a place in the node above it, or as the root."""
-    if place is None:
+    if not place:
         return EMPTY_ROOT
     if len(place) == LEAF_BYTES:
-        return sha256(_TAG_LEAF + place).digest()
-    return place
+        return leaf_hash(place)
+    return place[:HASH_BYTES]

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from onward.errors import invariant
+from onward.ledger.statemap.cache import PageCache
 from onward.ledger.statemap.pages import (
+    BRANCH_BYTES,
     DEPTH_MAX,
+    EMPTY_PAGE,
+    QUADS,
+    SLOTS,
     MapRef,
     Page,
     ReadPage,
-    branch_version,
     encode_page,
     load_page,
-    new_page,
-    nibble,
+    nibbles,
     page_key,
+    page_top,
+    quad_over,
 )
-from onward.ledger.statemap.trie import (
-    EMPTY_ROOT,
-    HASH_BYTES,
-    LEAF_BYTES,
-    Place,
-    key_path,
-    place_hash,
-    value_hash,
-)
+from onward.ledger.statemap.trie import EMPTY_ROOT, HASH_BYTES, LEAF_BYTES, Place, place_hash
 
 Change = tuple[bytes, bytes | None]
 """(path, value hash); None removes the key."""
@@ -51,122 +49,159 @@ class MapUpdate:
 
 
 def apply(
-    read: ReadPage, ref: MapRef, height: int, writes: Mapping[str, bytes | None]
+    read: ReadPage,
+    ref: MapRef,
+    height: int,
+    writes: Mapping[str, bytes | None],
+    pages: PageCache | None = None,
 ) -> MapUpdate:
     """The map after `writes` (None removes a key; removing a missing one changes nothing).
 
     `height` must be above that of every version before, so that no stored page is ever overwritten.
-    The order of `writes` is irrelevant: they are sorted by path.
+    The order of `writes` is irrelevant: they are sorted by path. `pages` saves reading; it belongs
+    to the store behind `read`.
     """
     changes: list[Change] = []
     for key, value in writes.items():
-        invariant(value is None or value, f"the value of {key!r} is empty")
-        changes.append((key_path(key), None if value is None else value_hash(value)))
+        if value is None:
+            changes.append((sha256(key.encode()).digest(), None))
+        else:
+            invariant(value, "an empty value in the state map")
+            changes.append((sha256(key.encode()).digest(), sha256(value).digest()))
     changes.sort()
-    return apply_hashed(read, ref, height, changes)
+    return apply_hashed(read, ref, height, changes, pages)
 
 
-def apply_hashed(read: ReadPage, ref: MapRef, height: int, changes: Sequence[Change]) -> MapUpdate:
+def apply_hashed(
+    read: ReadPage,
+    ref: MapRef,
+    height: int,
+    changes: Sequence[Change],
+    pages: PageCache | None = None,
+) -> MapUpdate:
     """`apply` for changes that are hashed already, ascending by path, each path once."""
     empty = ref.root == EMPTY_ROOT
     invariant(empty or height > ref.height, f"height {height} does not follow {ref.height}")
-    work = _Update(read, height)
-    page = new_page() if empty else load_page(read, 0, b"", ref.height)
-    if not changes or not work.update(0, page, changes):
-        return MapUpdate(ref=ref, node_writes=(), stale=())
+    nothing = MapUpdate(ref=ref, node_writes=(), stale=())
+    if not changes:
+        return nothing
+    work = _Update(read, height, changes, PageCache(0) if pages is None else pages)
+    before = ref.encode()
+    page = EMPTY_PAGE if empty else work.page(0, before, 0)
+    parts = list(page)
+    if not work.change(0, parts, 0, len(changes)):
+        if not empty:
+            work.pages.keep(before, page)
+        return nothing
     if not empty:
-        work.stale.append(page_key(0, b"", ref.height))
-    root = place_hash(page.top())
-    if root != EMPTY_ROOT:
-        work.writes.append((page_key(0, b"", height), encode_page(page)))
-    return MapUpdate(
-        ref=MapRef(height=height, root=root),
-        node_writes=tuple(work.writes),
-        stale=tuple(work.stale),
-    )
+        work.stale.append(page_key(b"", before[HASH_BYTES:]))
+    after = MapRef(height=height, root=place_hash(page_top(parts)))
+    if after.root != EMPTY_ROOT:
+        work.write(b"", after.encode(), parts)
+    return MapUpdate(ref=after, node_writes=tuple(work.writes), stale=tuple(work.stale))
 
 
 class _Update:
-    """One run of `apply`: what it reads from, and what it has collected."""
+    """One run of `apply`: what it reads from, its changes side by side, and what it collects."""
 
-    __slots__ = ("height", "read", "stale", "version", "writes")
+    __slots__ = ("leaves", "pages", "read", "stale", "steps", "version", "writes")
 
-    def __init__(self, read: ReadPage, height: int) -> None:
+    def __init__(
+        self, read: ReadPage, height: int, changes: Sequence[Change], pages: PageCache
+    ) -> None:
         self.read = read
-        self.height = height
+        self.pages = pages
         self.version = height.to_bytes(8, "big")
+        self.steps = [nibbles(path) for path, _ in changes]
+        # What a change makes of its own slot; the path of a removed key is told by its steps.
+        self.leaves = [b"" if value is None else path + value for path, value in changes]
         self.writes: list[tuple[bytes, bytes]] = []
         self.stale: list[bytes] = []
 
-    def update(self, depth: int, page: Page, changes: Sequence[Change]) -> bool:
-        """Change `page` in place; whether anything in it is different now."""
-        invariant(depth < DEPTH_MAX, "two keys with one path")
-        touched = 0
-        start, count = 0, len(changes)
-        while start < count:
-            place = nibble(changes[start][0], depth)
-            end = start + 1
-            while end < count and nibble(changes[end][0], depth) == place:
-                end += 1
-            before = page.slots[place]
-            after = self._slot(depth + 1, before, changes[start:end])
-            if after != before:
-                page.slots[place] = after
-                touched |= 1 << (place >> 2)
-            start = end
-        for quad in range(4):
-            if touched >> quad & 1:
-                page.fold_quad(quad)
-        return touched != 0
+    def page(self, depth: int, slot: Place, change: int) -> Page:
+        """The page below a branch slot, on the way of a change."""
+        found = self.pages.take(slot)
+        if found is None:
+            found = load_page(self.read, self.steps[change][:depth], slot[HASH_BYTES:])
+        return found
 
-    def _slot(self, depth: int, slot: Place, changes: Sequence[Change]) -> Place:
-        """What becomes of a slot whose page below would be at `depth`."""
-        if slot is None or len(slot) == LEAF_BYTES:
-            return self._build(depth, _merged(slot, changes))
-        path, version = changes[0][0], branch_version(slot)
-        page = load_page(self.read, depth, path, version)
-        if not self.update(depth, page, changes):
+    def write(self, steps: bytes, slot: Place, parts: list[Place]) -> None:
+        """Collect a new page, which `slot` is to name."""
+        self.writes.append((page_key(steps, self.version), encode_page(parts)))
+        self.pages.keep(slot, tuple(parts))
+
+    def change(self, depth: int, parts: list[Place], start: int, end: int) -> bool:
+        """Make the changes from `start` to `end` in a page; whether anything is different now."""
+        steps = self.steps
+        touched: set[int] = set()
+        while start < end:
+            place = steps[start][depth]
+            after = start + 1
+            while after < end and steps[after][depth] == place:
+                after += 1
+            old = parts[place]
+            new = self.slot(depth + 1, old, start, after)
+            if new != old:
+                parts[place] = new
+                touched.add(place >> 2)
+            start = after
+        for quad in touched:  # in any order: no quad depends on another
+            parts[SLOTS + quad] = quad_over(parts, quad)
+        return bool(touched)
+
+    def slot(self, depth: int, slot: Place, start: int, end: int) -> Place:
+        """What becomes of a slot whose page below is, or would be, at `depth`."""
+        if len(slot) != BRANCH_BYTES:
+            if end - start == 1:
+                leaf = self.leaves[start]
+                if not slot or slot[:HASH_BYTES] == leaf[:HASH_BYTES]:
+                    return leaf
+            return self._build(depth, self._merged(slot, start, end))
+        invariant(depth < DEPTH_MAX, "two keys with one path")
+        page = self.page(depth, slot, start)
+        parts = list(page)
+        if not self.change(depth, parts, start, end):
+            self.pages.keep(slot, page)
             return slot
-        self.stale.append(page_key(depth, path, version))
-        return self._store(depth, path, page)
+        steps = self.steps[start][:depth]
+        self.stale.append(page_key(steps, slot[HASH_BYTES:]))
+        return self._store(steps, parts)
+
+    def _merged(self, slot: Place, start: int, end: int) -> list[bytes]:
+        """The leaf that stands in a slot, if any, with the changes to it: leaves ascending."""
+        found = [leaf for leaf in self.leaves[start:end] if leaf]
+        if slot and nibbles(slot[:HASH_BYTES]) not in self.steps[start:end]:
+            found.append(slot)
+            found.sort()
+        return found
 
     def _build(self, depth: int, found: list[bytes]) -> Place:
         """The slot over these leaves, ascending; new pages where there are two or more."""
         if not found:
-            return None
+            return b""
         if len(found) == 1:
             return found[0]
         invariant(depth < DEPTH_MAX, "two keys with one path")
-        page = new_page()
+        steps = [nibbles(leaf[:HASH_BYTES]) for leaf in found]
+        parts = list(EMPTY_PAGE)
         start, count = 0, len(found)
         while start < count:
-            place = nibble(found[start], depth)
+            place = steps[start][depth]
             end = start + 1
-            while end < count and nibble(found[end], depth) == place:
+            while end < count and steps[end][depth] == place:
                 end += 1
-            page.slots[place] = self._build(depth + 1, found[start:end])
+            parts[place] = self._build(depth + 1, found[start:end])
             start = end
-        for quad in range(4):
-            page.fold_quad(quad)
-        return self._store(depth, found[0], page)
+        for quad in range(QUADS):
+            parts[SLOTS + quad] = quad_over(parts, quad)
+        return self._store(steps[0][:depth], parts)
 
-    def _store(self, depth: int, path: bytes, page: Page) -> Place:
-        """The slot above `page`, which is written only if it has two leaves below it or more."""
-        top = page.top()
-        if top is None or len(top) == LEAF_BYTES:
+    def _store(self, steps: bytes, parts: list[Place]) -> Place:
+        """The slot above a page, which is written only if it has two leaves below it or more."""
+        top = page_top(parts)
+        if not top or len(top) == LEAF_BYTES:
             return top
         invariant(len(top) == HASH_BYTES, "the top of a page is a hash")
-        self.writes.append((page_key(depth, path, self.height), encode_page(page)))
-        return top + self.version
-
-
-def _merged(slot: Place, changes: Sequence[Change]) -> list[bytes]:
-    """The leaf that stands in a slot, if any, with the changes to it: leaves ascending."""
-    if slot is None:
-        return [path + value for path, value in changes if value is not None]
-    path = slot[:HASH_BYTES]
-    found = [change + value for change, value in changes if value is not None]
-    if all(change != path for change, _ in changes):
-        found.append(slot)
-        found.sort()
-    return found
+        slot = top + self.version
+        self.write(steps, slot, parts)
+        return slot

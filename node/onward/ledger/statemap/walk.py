@@ -11,10 +11,10 @@ from onward.ledger.statemap.pages import (
     SLOTS,
     MapRef,
     ReadPage,
-    branch_version,
-    fold_four,
     load_page,
-    nibble,
+    nibbles,
+    page_top,
+    quad_over,
 )
 from onward.ledger.statemap.trie import EMPTY_ROOT, HASH_BYTES, LEAF_BYTES, key_path, place_hash
 
@@ -23,14 +23,15 @@ def lookup(read: ReadPage, ref: MapRef, key: str) -> bytes | None:
     """The value hash that the map holds for `key`, or None."""
     if ref.root == EMPTY_ROOT:
         return None
-    path, version = key_path(key), ref.height
+    path, version = key_path(key), ref.encode()[HASH_BYTES:]
+    steps = nibbles(path)
     for depth in range(DEPTH_MAX):
-        slot = load_page(read, depth, path, version).slots[nibble(path, depth)]
-        if slot is None:
+        slot = load_page(read, steps[:depth], version)[steps[depth]]
+        if not slot:
             return None
         if len(slot) == LEAF_BYTES:
             return slot[HASH_BYTES:] if slot[:HASH_BYTES] == path else None
-        version = branch_version(slot)
+        version = slot[HASH_BYTES:]
     raise CorruptionError("state map: pages below the last level")
 
 
@@ -44,37 +45,33 @@ def leaves(read: ReadPage, ref: MapRef) -> Iterator[tuple[bytes, bytes]]:
         it.
     """
     if ref.root != EMPTY_ROOT:
-        yield from subtree(read, 0, bytes(HASH_BYTES), ref.height, ref.root)
+        yield from subtree(read, b"", ref.encode())
 
 
-def subtree(
-    read: ReadPage, depth: int, path: bytes, version: int, expected: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    """`leaves` of the page at the first `depth` nibbles of `path`, whose hash is `expected`."""
-    where = f"state map: page at {path.hex()[:depth] or 'the root'}, version {version}"
+def subtree(read: ReadPage, steps: bytes, named: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """`leaves` of the page at these nibbles. `named`: its hash and version, as above it."""
+    expected, version = named[:HASH_BYTES], named[HASH_BYTES:]
+    where = (
+        f"state map: page at {steps.hex()[1::2] or 'the root'}, "
+        f"version {int.from_bytes(version, 'big')}"
+    )
+    depth = len(steps)
     if depth == DEPTH_MAX:
         raise CorruptionError(f"{where}: below the last level")
-    page = load_page(read, depth, path, version)
+    page = load_page(read, steps, version)
     for quad in range(QUADS):
-        if page.quads[quad] != fold_four(page.slots[4 * quad : 4 * quad + 4]):
+        if page[SLOTS + quad] != quad_over(page, quad):
             raise CorruptionError(f"{where}: quad {quad} does not match its slots")
-    top = page.top()
-    if place_hash(top) != expected:
-        raise CorruptionError(f"{where}: hash {place_hash(top).hex()}, expected {expected.hex()}")
+    found = place_hash(page_top(page))
+    if found != expected:
+        raise CorruptionError(f"{where}: hash {found.hex()}, expected {expected.hex()}")
     for place in range(SLOTS):
-        slot = page.slots[place]
-        if slot is None:
-            continue
-        below = _with_nibble(path, depth, place)
+        slot = page[place]
+        below = steps + bytes((place,))
         if len(slot) == LEAF_BYTES:
-            if slot.hex()[: depth + 1] != below.hex()[: depth + 1]:
+            path = slot[:HASH_BYTES]
+            if not nibbles(path).startswith(below):
                 raise CorruptionError(f"{where}: slot {place} holds the leaf of another path")
-            yield slot[:HASH_BYTES], slot[HASH_BYTES:]
-        else:
-            yield from subtree(read, depth + 1, below, branch_version(slot), slot[:HASH_BYTES])
-
-
-def _with_nibble(path: bytes, depth: int, place: int) -> bytes:
-    """`path` with the nibble at `depth` set to `place`; what follows does not matter."""
-    digits = path.hex()
-    return bytes.fromhex(f"{digits[:depth]}{place:x}{digits[depth + 1 :]}")
+            yield path, slot[HASH_BYTES:]
+        elif slot:
+            yield from subtree(read, below, slot)
