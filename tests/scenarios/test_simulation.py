@@ -139,14 +139,21 @@ LIES = {
 @pytest.mark.parametrize("kind", LIAR_KINDS)
 def test_one_liar_of_any_kind_neither_forks_nor_stops_three_honest_validators(kind: str) -> None:
     """The promise of BFT, kind by kind; the oracles look on at every event."""
-    w = World(seed=12, n=4, options=Options(liars=(kind,)))
+    lies = 0
+    for seed in range(12, 24):  # twins contradict each other only when chance deals them so
+        if not lies:
+            lies = told_lies(World(seed=seed, n=4, options=Options(liars=(kind,))), LIES[kind])
+    assert lies > 0
+
+
+def told_lies(w: World, counted: str) -> int:
+    """Six seconds with a liar, at the end of which the honest must go on; how often it lied."""
     w.start_clients()
     w.run_ms(6_000)
-    before = w.height
-    w.expect_finalized(height=before + 3)
+    w.expect_finalized(height=w.height + 3)
     w.stop_clients()
     w.expect_told()
-    assert w.counts[LIES[kind]] > 0
+    return w.counts[counted]
 
 
 # -- the swarm -------------------------------------------------------------------------------------

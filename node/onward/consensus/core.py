@@ -44,7 +44,7 @@ from onward.consensus.effects import (
     Misbehaved,
     SendTo,
 )
-from onward.consensus.evidence import conflicts_between
+from onward.consensus.evidence import conflicts_between, votes_of
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.knowledge import Knowledge
 from onward.consensus.lag import Lag, is_far
@@ -328,11 +328,20 @@ class Core:
             fault = self._verifier.certificate_fault(certificate, self._tally.signature)
             if fault is not None:
                 return fault
+            self._compare(certificate)
         if rival is not None:
             self._accuse(rival, certificate)
         self._known.learn(certificate)
         self._check_divergence()
         return None
+
+    def _compare(self, certificate: Certificate) -> None:
+        """Who told us otherwise than the quorum lied to somebody, although the quorum stands."""
+        for vote in votes_of(certificate):
+            rival = None if self._tally.is_settled(vote) else self._tally.rival_of(vote)
+            if rival is not None:
+                self._tally.condemn(vote)
+                self._out.add(EvidenceFound(first=rival, second=vote))
 
     def _accuse(self, known: Certificate, other: Certificate) -> None:
         """Two certificates that cannot both be: their common signers cheat."""

@@ -36,7 +36,7 @@ from onward.ledger.transaction import Opened, check_envelope
 from onward.replica.effects import Answer, Commit, Effects, Event, Received
 from onward.simulation.byzantine import LIARS
 from onward.simulation.byzantine.liar import Liar, LiarKit
-from onward.simulation.byzantine.twins import TWINS, TwinRoutes
+from onward.simulation.byzantine.twins import CLOCKS_APART_MS, TWINS, TwinRoutes
 from onward.simulation.clients import Clients
 from onward.simulation.connections import Connections
 from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
@@ -143,7 +143,7 @@ class World:
             self,
             index=index,
             side=side,
-            epoch_ms=GENESIS_TIME_MS,
+            epoch_ms=GENESIS_TIME_MS + side * CLOCKS_APART_MS,
             start=lambda store: start_replica(
                 store,
                 self.consortium,

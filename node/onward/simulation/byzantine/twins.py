@@ -13,6 +13,9 @@ import random
 from onward.simulation.host import Host
 
 TWINS = "twins"
+CLOCKS_APART_MS = (
+    7  # to the millisecond alike, they would propose the same block, and lie to nobody
+)
 
 
 class TwinRoutes:
