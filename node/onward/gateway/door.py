@@ -118,12 +118,21 @@ class Gateway:
         return self._reads.query(contract, name, arguments, reader)
 
     def transaction(self, read: bytes, tx_hash: bytes) -> StoredTransaction:
-        """The verdict on a transaction; its event only for the event's readers."""
+        """The verdict on a transaction; its event only for the event's readers.
+
+        What the message says may name other parties, and papers between them: it is for those
+        readers too, and for who signed.
+        """
         reader = self._reader(read, METHOD_TRANSACTION, tx_hash)
         stored = self._reads.transaction(tx_hash)
         if stored is None:
             raise RejectedError(RejectCode.NOT_FOUND, f"no verdict on {tx_hash.hex()}")
-        return stored if _may_see(stored.event, reader) else replace(stored, event=None)
+        if stored.event is not None and _may_see(stored.event, reader):
+            return stored
+        hidden = replace(stored, event=None)
+        if reader.party in self._reads.signing_parties(stored):
+            return hidden
+        return replace(hidden, message="")
 
     def block(self, read: bytes, height: int) -> StoredBlock:
         """An executed block, for any registered party."""

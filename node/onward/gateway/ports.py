@@ -32,6 +32,9 @@ class ReadPort(Protocol):
     def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
         """The verdict on a transaction, or None while it has none."""
 
+    def signing_parties(self, stored: StoredTransaction) -> tuple[str, ...]:
+        """The actor and the cosigners of an executed transaction."""
+
     def block(self, height: int) -> StoredBlock | None:
         """The executed block at a height, or None."""
 

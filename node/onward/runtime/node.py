@@ -18,6 +18,8 @@ import sys
 from enum import IntEnum
 from pathlib import Path
 
+import uvloop
+
 from onward.errors import (
     CorruptionError,
     DivergenceError,
@@ -54,7 +56,9 @@ def run_node(path: Path) -> int:
     try:
         home = read_home(path)
         log = make_log(home.config.log_level, node=home.config.name)
-        asyncio.run(_run_until_signalled(home, log))
+        # gRPC wakes the loop for each message; this loop takes a third less for that.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run_until_signalled(home, log))
     except BaseException as error:  # noqa: BLE001  # every way to end gets its line and its code
         return report_end(error, log)
     return Exit.STOPPED

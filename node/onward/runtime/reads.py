@@ -29,7 +29,14 @@ from onward.ledger.log import inclusion_path
 from onward.ledger.note import parse_note
 from onward.ledger.read import Reader
 from onward.ledger.receipt import build_receipt, encode_receipt
-from onward.ledger.transaction import Body, Transaction, body_hash, decode_body, decode_envelope
+from onward.ledger.transaction import (
+    Body,
+    Envelope,
+    Transaction,
+    body_hash,
+    decode_body,
+    decode_envelope,
+)
 from onward.replica.answers import NodeStatus
 from onward.replica.effects import Verdict
 from onward.storage.disk import NodeDisk
@@ -114,13 +121,9 @@ class NodeReads:
         stored = read_transaction(self._store, tx_hash)
         if stored is None:
             return None
-        batch = self._disk.batch(stored.batch_head)
-        if batch is None:
-            raise CorruptionError(f"batch {stored.batch_head.hex()} is not in the batch log")
-        envelope = decode_envelope(batch.envelopes[stored.envelope_index])
-        body = decode_body(envelope.bodies[stored.body_index])
+        envelope = self._envelope(stored)
         listed = stored.event.readers if stored.event else ()
-        allowed = (body.actor, *body.cosigners, *listed)
+        allowed = (*_signers(envelope, stored), *listed)
         if listed != EVERYONE and reader.party not in allowed:
             raise RejectedError(
                 RejectCode.READER, f"{reader.party} has no part in {tx_hash.hex()[:16]}"
@@ -140,9 +143,24 @@ class NodeReads:
         )
         return encode_receipt(receipt)
 
+    def signing_parties(self, stored: StoredTransaction) -> tuple[str, ...]:
+        """The parties in whose names a transaction speaks: its actor and its cosigners."""
+        return _signers(self._envelope(stored), stored)
+
+    def _envelope(self, stored: StoredTransaction) -> Envelope:
+        batch = self._disk.batch(stored.batch_head)
+        if batch is None:
+            raise CorruptionError(f"batch {stored.batch_head.hex()} is not in the batch log")
+        return decode_envelope(batch.envelopes[stored.envelope_index])
+
     def status(self) -> NodeStatus:
         """How the node is doing."""
         return self._status()
 
     def _log_node(self, level: int, index: int) -> bytes:
         return read_log_node(self._store, level, index)
+
+
+def _signers(envelope: Envelope, stored: StoredTransaction) -> tuple[str, ...]:
+    body = decode_body(envelope.bodies[stored.body_index])
+    return (body.actor, *body.cosigners)

@@ -112,6 +112,9 @@ class FakeNode:
     def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
         return self.transactions.get(tx_hash)
 
+    def signing_parties(self, stored: StoredTransaction) -> tuple[str, ...]:
+        return ("acme",)
+
     def block(self, height: int) -> StoredBlock | None:
         return None
 

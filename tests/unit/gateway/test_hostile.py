@@ -97,6 +97,23 @@ async def test_a_dry_run_shows_its_event_to_that_events_readers_only(gateway: Ga
     assert (by_beta.code, by_beta.event) == ("E_DEPTH", None)
 
 
+async def test_the_words_of_a_refusal_are_for_those_who_signed(
+    gateway: Gateway, node: TellingNode
+) -> None:
+    """They may name parties and agreements, and any registered party may ask for any verdict."""
+    tx_hash = body_hash(body())
+    node.transactions[tx_hash] = dataclasses.replace(
+        stored(tx_hash), event=None, rule="R26", message="gamma is in no group of agreement 7"
+    )
+    for party, signer, words in (
+        ("acme", ACME, "gamma is in no group of agreement 7"),
+        ("beta", BETA, ""),
+    ):
+        asked = read(METHOD_TRANSACTION, tx_hash, party=party, signer=signer)
+        told = gateway.transaction(asked, tx_hash)
+        assert (told.rule, told.message) == ("R26", words)
+
+
 async def test_an_event_for_everybody_is_shown_to_everybody(
     gateway: Gateway, node: TellingNode
 ) -> None:
