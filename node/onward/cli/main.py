@@ -38,6 +38,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "simulate": Entry(
             module="simulate", attribute="simulate", summary="Seeded worlds of faults."
         ),
+        "bench": Entry(
+            module="bench", attribute="bench", summary="How much it carries, on real processes."
+        ),
     },
     "Run it": {
         "network": Entry(

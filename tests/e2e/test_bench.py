@@ -1,0 +1,88 @@
+"""The benchmark measures what it says: its result is checked here, and no time is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from onward.bench.report import check_document, main_run
+
+BENCH = [sys.executable, "-m", "onward.cli.main", "bench"]
+SECONDS, WARM_S, RATE = 5, 1, 100
+
+
+@pytest.mark.timeout(240)
+def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
+    """A benchmark that loses count would praise a ledger that loses transactions."""
+    out, charts = tmp_path / "result.json", tmp_path / "charts.html"
+    done = subprocess.run(
+        [
+            *(*BENCH, "run", "--workload", "isa", "--rate", str(RATE), "--json"),
+            *("--seconds", str(SECONDS), "--warm", str(WARM_S)),
+            *("--out", str(out), "--charts", str(charts)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = check_document(json.loads(done.stdout))
+    assert document == json.loads(out.read_text(encoding="utf-8"))
+    assert "</svg>" in charts.read_text(encoding="utf-8")
+
+    run = main_run(document)
+    told = run["transactions"]
+    timed = RATE * (SECONDS + WARM_S)
+    assert told["planned"] == told["submitted"] == told["verdicts"] >= timed
+    assert told["accepted"] + told["recorded_refusals"] == told["verdicts"]
+    assert told["unexpected"] == told["without_answer"] == 0
+    assert sum(told["codes"].values()) == told["verdicts"]
+
+    check = run["check"]
+    assert check["ok"] is True
+    assert check["leaves_found"] == check["leaves_expected"] == told["verdicts"]
+    assert check["sampled"] > 0
+
+    assert 0 < document["limit_ratio"] < 1
+    assert document["limit_ratio"] == run["limit_ratio"]
+    assert run["verify"]["before_per_s"] > 0
+    assert [item["name"] for item in run["processes"]] == ["v1", "v2", "v3", "v4", "generator"]
+    assert all(item["cpu_us_per_tx"] > 0 for item in run["processes"])
+    assert len(run["windows"]) == SECONDS
+    assert sum(item["latency_ms"]["count"] for item in run["windows"]) == RATE * SECONDS
+    assert run["latency_ms"]["count"] == RATE * SECONDS
+
+
+@pytest.mark.timeout(90)
+def test_a_run_that_is_stopped_leaves_no_process_and_no_folder_behind(tmp_path: Path) -> None:
+    """Four validators that nobody knows of would spoil every measurement after this one."""
+    with subprocess.Popen(
+        [*BENCH, "run", "--rate", "20", "--json"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as program:
+        deadline = time.monotonic() + 30
+        while len(found := pids(tmp_path)) < 4:
+            assert time.monotonic() < deadline, "the validators did not start"
+            assert program.poll() is None
+            time.sleep(0.05)
+        program.send_signal(signal.SIGTERM)
+        program.wait(timeout=30)
+    assert program.returncode == 128 + signal.SIGTERM
+    assert not any(Path(f"/proc/{pid}").exists() for pid in found)
+    assert list(tmp_path.iterdir()) == []
+
+
+def pids(folder: Path) -> list[int]:
+    """Of the validators that were started for a folder."""
+    files = folder.glob("onward-bench-*/node-*/node.pid")
+    return [json.loads(file.read_text(encoding="utf-8"))["pid"] for file in files]

@@ -1,0 +1,153 @@
+"""What a run is called: one that held, or why it did not; and what its figures divide by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from onward.bench.chain_check import Checked, Pace
+from onward.bench.histogram import Histogram
+from onward.bench.lanes import LaneFacts
+from onward.bench.machine import Usage
+from onward.bench.outcome import Measured, Outcome, Window
+from onward.bench.report import check_document, document, limit_per_second, run_document, why_not
+from onward.bench.runner import RunPlan, RunRecord, Sample
+
+RATE, SECONDS = 100.0, 30
+
+
+def record(*, settled_per_s: float = RATE, latency_ms: float = 40.0) -> RunRecord:
+    """Four validators at 100 transactions a second; on two cores that verify 12 000."""
+    per_window = int(5 * settled_per_s)
+    windows = [
+        Window(
+            settled=per_window,
+            accepted=per_window,
+            signatures=2 * per_window,
+            latency=Histogram.of([latency_ms] * 10),
+        )
+        for _ in range(6)
+    ]
+    outcome = Outcome(
+        windows=windows,
+        planned=3_300,
+        submitted=3_300,
+        verdicts=3_300,
+        latency=Histogram.of([latency_ms] * 60),
+    )
+    return RunRecord(
+        plan=RunPlan(workload="isa", rate=RATE, seconds=SECONDS),
+        validators=("v1", "v2", "v3", "v4"),
+        outcome=outcome,
+        measured=Measured(from_s=10.0, window_s=5.0, windows=6),
+        samples=tuple(
+            Sample(
+                at_s=10.0 + 5 * number,
+                used=tuple(
+                    Usage(cpu_s=float(number), rss_bytes=1_000, written_bytes=None)
+                    for _ in range(5)
+                ),
+            )
+            for number in range(7)
+        ),
+        verified_before=12_000.0,
+        verified_after=12_000.0,
+        pace=(Pace(at_s=10.0, height=5, view=6), Pace(at_s=40.0, height=305, view=306)),
+        disk_bytes=13_200_000,
+        loopback_bytes=None,
+        counters={},
+        signed=(
+            LaneFacts(
+                lane=0,
+                persons=(),
+                prologue=0,
+                envelope_bytes=330_000,
+                body_bytes=165_000,
+                signatures=6_600,
+            ),
+        ),
+        signing_s=1.0,
+        moves=0,
+        generator_errors=(),
+        checked=Checked(
+            height=305,
+            state_root="00",
+            leaves_expected=3_300,
+            leaves_found=3_300,
+            sampled=500,
+            late=0,
+            complaints=(),
+        ),
+    )
+
+
+def test_the_limit_ratio_is_signatures_by_what_each_validator_could_verify() -> None:
+    """Four validators verify each signature: 12 000 a second are enough for 3 000 of clients."""
+    assert limit_per_second(record()) == 3_000
+    found = run_document(record())
+    assert found["throughput"]["signatures_per_s"] == 200.0
+    assert found["limit_ratio"] == pytest.approx(200 / 3_000, abs=1e-4)
+    assert found["windows"][0]["limit_ratio"] == found["limit_ratio"]
+
+
+def test_figures_are_per_transaction_and_per_second_of_the_measured_time() -> None:
+    found = run_document(record())
+    assert found["blocks_per_s"] == found["views_per_s"] == 10.0
+    assert found["transactions_per_block"] == 10.0
+    assert found["disk"]["bytes_per_tx_per_node"] == 1_000.0
+    assert found["transactions"]["body_bytes_mean"] == 50.0
+    # Each process used a second in five, while 500 transactions were settled.
+    assert found["processes"][0]["cpu_us_per_tx"] == 2_000.0
+    assert found["processes"][0]["cpu_part"] == 0.2
+    assert found["cpu_us_per_tx"] == {"validators": 8_000.0, "generator": 2_000.0}
+    assert found["wire"]["peer_bytes_per_tx"] is None
+
+
+def test_a_rate_that_was_followed_holds() -> None:
+    assert why_not(record()) == []
+    assert run_document(record())["holds"] is True
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        (record(settled_per_s=97), "were due"),
+        (record(latency_ms=1_100), "p99"),
+        (replace(record(), generator_errors=("v1: the stream has ended",)), "ended"),
+    ],
+)
+def test_a_rate_that_was_not_followed_does_not_hold(changed: RunRecord, word: str) -> None:
+    (complaint,) = why_not(changed)
+    assert word in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("unexpected", 1, "unexpected"),
+        ("submitted", 3_299, "never sent"),
+        ("unanswered", [bytes(32)], "without an answer"),
+        ("queries_failed", 2, "queries"),
+    ],
+)
+def test_what_went_wrong_is_said(name: str, value: object, word: str) -> None:
+    changed = record()
+    setattr(changed.outcome, name, value)
+    (complaint,) = why_not(changed)
+    assert word in complaint
+
+
+def test_a_document_says_on_what_it_was_made() -> None:
+    found = document(
+        [run_document(record())],
+        main=0,
+        command=["onward", "bench", "--quick"],
+        seed=1,
+        validators=4,
+        made_at_ms=1,
+    )
+    assert check_document(found) is found
+    assert found["command"] == "onward bench --quick"
+    assert found["machine"]["cores"] >= 1
+    assert set(found["machine"]["packages"]) >= {"grpcio", "PyNaCl", "plyvel"}
