@@ -47,10 +47,11 @@ SEAL_BYTES_TARGET = 64 * 1024
 SEAL_BYTES_MAX = 200 * 1024
 BATCH_ENVELOPE_OVERHEAD_BYTES = 8
 SEAL_AGE_MS_MAX = 5
-SEAL_AGE_BUSY_MS_MAX = 50  # while an earlier batch of the lane waits for its block
+SEAL_AGE_BUSY_MS_MAX = 30  # while an earlier batch of the lane waits for its block
 MEMPOOL_BYTES_MAX = 16 * 1024 * 1024
 MEMPOOL_ENVELOPES_MAX = 50_000
-ACK_LINGER_MS_MAX = 10  # acknowledgements ride with votes if any leave until then
+ACK_LINGER_MS_MAX = 3
+ACK_LINGER_BUSY_MS_MAX = 30  # acknowledgements ride with votes if any leave until then
 CHECKPOINT_LINGER_MS_MAX = 50  # and so do signatures of results
 
 # -- consensus messages ----------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class Dissemination:
         )
         self._fetching = Fetching(config.me, validators.size)
         self._ack_at_ms: int | None = None
+        self._is_busy = False  # batches waited to be ordered at the end of the last step
         self._claims = Claims()
 
     def restore(self, batches: tuple[Batch, ...]) -> None:
@@ -76,10 +77,14 @@ class Dissemination:
             except Unavailable as error:
                 self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=error))
 
-    def seal_due(self, now_ms: int) -> None:
-        """Make batches of what has waited long enough."""
+    def seal_due(self, now_ms: int, *, along: bool = False) -> None:
+        """Make batches of what has waited long enough; `along`: a packet goes to everybody anyway.
+
+        What leaves in one step travels in one message, so a batch goes with a vote if it can.
+        """
         while True:
-            ready_ms = self.mempool.ready_at_ms(busy=self.lanes.has_own_pending)
+            busy = self.lanes.has_own_pending and not along
+            ready_ms = self.mempool.ready_at_ms(busy=busy)
             if ready_ms is None or ready_ms > now_ms or self.lanes.is_full():
                 return
             taken = self.mempool.take()
@@ -173,6 +178,7 @@ class Dissemination:
         if self._ack_at_ms is not None and (out.telling or now_ms >= self._ack_at_ms):
             out.tell_tips = True
             self._ack_at_ms = None
+        self._is_busy = self.lanes.has_pending
         for claimant in self._claims.due(self.lanes.tips[self._me].seq, now_ms):
             self._resend(claimant)
 
@@ -204,7 +210,9 @@ class Dissemination:
                     out.send(None, effect.batch)
                 case TipsMoved():
                     if self._ack_at_ms is None:
-                        self._ack_at_ms = now_ms + limits.ACK_LINGER_MS_MAX
+                        # While blocks come, a vote that takes it along is near.
+                        busy_ms, idle_ms = limits.ACK_LINGER_BUSY_MS_MAX, limits.ACK_LINGER_MS_MAX
+                        self._ack_at_ms = now_ms + (busy_ms if self._is_busy else idle_ms)
                 case LaneForked():
                     out.happened("lane_forked", lane=effect.first.author, seq=effect.first.seq)
                 case Misbehaved():

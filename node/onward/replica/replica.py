@@ -193,6 +193,8 @@ class Replica:
         self._lanes.seal_due(self._now_ms)
         self._tell_pending()
         self._answer_core()
+        if self._out.telling:
+            self._lanes.seal_due(self._now_ms, along=True)
         self._forget_forks()
         self._execute()
         self._rotate_journal()

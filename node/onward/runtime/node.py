@@ -12,6 +12,7 @@ They live in one task group: when one of them fails, the node ends, with an exit
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ from onward.runtime.supervisor import ListenError, Supervisor
 from onward.telemetry.events import Log, make_log
 
 _SWITCH_INTERVAL_S = 0.0005
+_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class Exit(IntEnum):
@@ -52,6 +54,9 @@ def run_node(path: Path) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # The writer thread asks for the interpreter after each sync; the default makes it wait 5 ms.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # What is imported stays, and hardly anything here is a cycle: look rarely, and not at that.
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     log = make_log("info")
     try:
         home = read_home(path)

@@ -44,7 +44,7 @@ from onward.storage.journal import MISSING, Journal
 from onward.storage.store import DurableStore, Entries
 from onward_proto.canonical import CanonicalError, decode, encode
 
-FORMAT = b"1"
+FORMAT = b"2"  # pages, tiles and rows as they are laid out; a home of another format is refused
 FORMAT_KEY = META + b"format"
 FLOOR_KEY = META + b"batch-floor"
 

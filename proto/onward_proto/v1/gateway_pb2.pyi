@@ -213,6 +213,7 @@ class Verdict(google.protobuf.message.Message):
     """`OK` or `E_...`; stable."""
     rule: builtins.str
     message: builtins.str
+    """What decided, for people. Empty for a reader who neither signed nor may see the event."""
     height: builtins.int
     outcome: global___Outcome.ValueType
     log_index: builtins.int
