@@ -434,7 +434,7 @@ def test_an_empty_database_beside_a_journal_is_refused() -> None:
 def test_a_home_of_another_format_is_refused() -> None:
     machine = Machine()
     machine.store.put(WriteBatch(entries=((b"m/format", b"0"),)))
-    with pytest.raises(RejectedError, match="has format b'0', this program b'1'"):
+    with pytest.raises(RejectedError, match="has format b'0', this program b'2'"):
         _recover(machine)
 
 
