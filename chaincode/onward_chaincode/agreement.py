@@ -7,10 +7,11 @@ from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import agreement_key, derive_id
 from onward_chaincode.onward import Case, require_jurisdiction
 from onward_chaincode.payloads import Grant
-from onward_chaincode.records import AgreementRecord, OfferRecord, changed, load, save
+from onward_chaincode.records import AgreementRecord, OfferRecord, load, save
 from onward_chaincode.schema import find_schema
 from onward_chaincode.standing import ACTIVE
 from onward_chaincode.terms import DEPRECATED, RECALLED, Terms, find_terms
+from onward_proto.canonical import changed
 
 
 def require_active_party(ctx: Context, party_id: str) -> Party:

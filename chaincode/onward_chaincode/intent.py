@@ -19,13 +19,13 @@ from onward_chaincode.records import (
     IntentRecord,
     Reference,
     ResponseRecord,
-    changed,
     load,
     must_load,
     save,
 )
 from onward_chaincode.schema import find_schema
 from onward_chaincode.terms import EVERYONE, PUBLISHED, find_terms
+from onward_proto.canonical import changed
 
 OPEN, WITHDRAWN, SELECTED, EXPIRED = "OPEN", "WITHDRAWN", "SELECTED", "EXPIRED"
 

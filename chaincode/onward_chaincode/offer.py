@@ -35,12 +35,12 @@ from onward_chaincode.records import (
     IntentRecord,
     OfferRecord,
     ReplyRecord,
-    changed,
     load,
     save,
 )
 from onward_chaincode.standing import line_of, parties_of
 from onward_chaincode.terms import EVERYONE, Terms, find_terms
+from onward_proto.canonical import changed
 
 OPEN, WITHDRAWN, LAPSED = "OPEN", "WITHDRAWN", "LAPSED"
 ACCEPTED, REJECTED, COUNTERED = "ACCEPTED", "REJECTED", "COUNTERED"

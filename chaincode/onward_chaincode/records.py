@@ -6,10 +6,8 @@ no list that grows with use.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, TypeVar
 
 from onward_chaincode import limits
 from onward_chaincode.contract import Context, Reader
@@ -240,29 +238,6 @@ class _Memory:
 
 
 _memory = _Memory()
-
-
-def changed(record: T, **values: object) -> T:
-    """The record with other values in these fields: `dataclasses.replace` at a third of its cost.
-
-    Raises: KeyError for a field that the record does not have.
-    """
-    cls = type(record)
-    slots = _slots.get(cls)
-    if slots is None:
-        slots = _slots[cls] = {
-            field.name: (getattr(cls, field.name).__get__, getattr(cls, field.name).__set__)
-            for field in dataclasses.fields(cast("Any", cls))
-        }
-    copy = object.__new__(cls)
-    for read, write in slots.values():
-        write(copy, read(record))
-    for name, value in values.items():
-        slots[name][1](copy, value)
-    return copy
-
-
-_slots: dict[type, dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], None]]]] = {}
 
 
 def load(reader: Reader, key: str, cls: type[T]) -> T | None:

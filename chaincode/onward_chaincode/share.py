@@ -27,7 +27,7 @@ from onward_chaincode.payloads import (
     ShareRecord,
     ShareWithdraw,
 )
-from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, changed, load, save
+from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, save
 from onward_chaincode.refusal import record_refusal
 from onward_chaincode.standing import (
     Line,
@@ -36,6 +36,7 @@ from onward_chaincode.standing import (
     line_of,
     parties_of,
 )
+from onward_proto.canonical import changed
 
 
 def onward(ctx: Context, payload: ShareOnward) -> Recorded | None:

@@ -31,7 +31,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from onward_proto.compiled import Decode, Encode, compile_message
+from onward_proto.compiled import Change, Decode, Encode, compile_change, compile_message
 from onward_proto.remembered import Doubt
 
 UINT64_MAX = 2**64 - 1
@@ -129,6 +129,7 @@ class _Plan:
 _plans: dict[type[Any], _Plan] = {}
 _encoders: dict[type[Any], Encode] = {}
 _decoders: dict[type[Any], Decode] = {}
+_changes: dict[type[Any], Change] = {}
 
 
 def encode(message: object) -> bytes:
@@ -152,6 +153,20 @@ def decode(cls: type[T], data: bytes) -> T:
         else:
             return found
     return define_decode(cls, data)
+
+
+def changed(message: T, **values: object) -> T:
+    """The message with other values in these fields. `encode` judges them, not this.
+
+    Raises: AttributeError or TypeError for a field that the message does not have.
+    """
+    cls = type(message)
+    change = _changes.get(cls)
+    if change is None:
+        names = tuple(field.name for field in _plan(cls).fields)
+        change = _changes[cls] = compile_change(cls, names)
+    found: T = change(message, **values)
+    return found
 
 
 def define_encode(message: object) -> bytes:

@@ -280,6 +280,17 @@ class Lanes:
                     chains[author] = []
         return tuple(cut)
 
+    def bodies_between(self, parent: Cut, cut: Cut) -> int:
+        """How many bodies a cut made here adds to its parent."""
+        count = 0
+        for start, end in zip(parent, cut, strict=True):
+            point = end
+            while point.seq > start.seq:
+                link = self._links[point.head]
+                count += link.bodies
+                point = link.previous
+        return count
+
     def lacks(self, parent: Cut, cut: Cut, executed: Cut) -> tuple[Digest, ...]:
         """The heads that must be held and checked before this cut can be accepted, if any.
 

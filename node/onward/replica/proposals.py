@@ -79,7 +79,7 @@ class Proposals:
         parent = build.parent_block
         executed = self._executed(parent)
         cut = self._cut(parent, executed)
-        if now_ms < self._due_ms(parent, has_work=cut != parent.cut):
+        if now_ms < self._due_ms(parent, cut):
             return None
         self._build = None
         payload = Payload(
@@ -97,12 +97,19 @@ class Proposals:
         if build is None:
             return None
         parent = build.parent_block
-        cut = self._cut(parent, self._executed(parent))
-        return self._due_ms(parent, has_work=cut != parent.cut)
+        return self._due_ms(parent, self._cut(parent, self._executed(parent)))
 
-    def _due_ms(self, parent: Block, *, has_work: bool) -> int:
-        """Under load blocks are paced, on an idle network the first work goes at once."""
-        wait_ms = self._parameters.propose_age_ms if has_work else self._parameters.heartbeat_ms
+    def _due_ms(self, parent: Block, cut: Cut) -> int:
+        """Under load blocks are paced, on an idle network the first work goes at once.
+
+        Every block costs each validator a round of messages, syncs and looks at the rules. The more
+        there is to order, the longer a leader gathers it, so that this stays a small part.
+        """
+        if cut == parent.cut:
+            wait_ms = self._parameters.heartbeat_ms
+        else:
+            gathered_ms = limits.PACE_MS_PER_BODY * self._lanes.bodies_between(parent.cut, cut)
+            wait_ms = self._parameters.propose_age_ms + min(gathered_ms, limits.PACE_MS_MAX)
         return min(parent.time_ms, self._asked_ms) + wait_ms
 
     def _executed(self, parent: Block) -> Executed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import Annotated
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onward_proto.canonical import (
     CanonicalError,
     _plan,
+    changed,
     decode,
     define_decode,
     define_encode,
@@ -277,3 +278,15 @@ def test_more_values_than_are_remembered_change_nothing_but_time() -> None:
         assert decode(Outer, encode(message)) == message
     message = _with(until=2**35, name="again")
     assert encode(message) == define_encode(message)
+
+
+def test_changed_message_is_what_replace_makes_of_it() -> None:
+    """It stands in for `dataclasses.replace` wherever a record is rewritten."""
+    inner = Inner(seq=1, head=b"head")
+    found = changed(inner, seq=2)
+    assert found == replace(inner, seq=2)
+    assert (inner.seq, found.head) == (1, b"head")
+    with pytest.raises(FrozenInstanceError):
+        found.seq = 3  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        changed(inner, tail=4)
