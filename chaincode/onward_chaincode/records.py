@@ -208,10 +208,12 @@ class QuotaRecord:
 
 
 class _Memory:
-    """Records that were read or written a while ago, by their bytes, bounded in those.
+    """Records that were read a while ago, by their bytes, bounded in those.
 
     Records are frozen and bytes have one meaning, so who finds one here finds what she would have
-    decoded. The oldest go first.
+    decoded, down to the types of its values: what is written is decoded before it comes in here,
+    or a replica that has just started might see a plain text where another sees a member of an
+    enumeration. The oldest go first.
     """
 
     __slots__ = ("_records", "_size_bytes")
@@ -266,6 +268,4 @@ def must_load(reader: Reader, key: str, cls: type[T]) -> T:
 
 def save(ctx: Context, key: str, record: object) -> None:
     """Write a record."""
-    value = encode(record)
-    ctx.put(key, value)
-    _memory.keep(record, value)
+    ctx.put(key, encode(record))

@@ -81,7 +81,7 @@ class CachedState(StoredState):
                 self._keep(key, value)
 
     def _keep(self, key: str, value: bytes) -> None:
-        self._values[key] = value
+        self._values[key] = bytes(value)  # plain, as the store would give it back
         self.size_bytes += len(key) + len(value)
         while self.size_bytes > self._bytes_max:
             self._drop(next(iter(self._values)))

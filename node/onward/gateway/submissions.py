@@ -67,12 +67,15 @@ class Submissions:
         ends a wait of `wait_ms`, a minute at most.
         """
         open_places = dict.fromkeys(range(len(envelopes)))
+        timer: asyncio.TimerHandle | None = None
         wait_ms = min(wait_ms, limits.GATEWAY_WAIT_MS_MAX)
 
         def told(place: int, result: Result) -> None:
             if place in open_places:
                 del open_places[place]
                 tell(place, result)
+            if not open_places and timer is not None:
+                timer.cancel()
 
         def give_up() -> None:
             for place in tuple(open_places):
@@ -84,7 +87,7 @@ class Submissions:
             places = range(start, min(start + limits.VERIFY_CHUNK_ENVELOPES, len(envelopes)))
             self._take_in([(envelopes[at], partial(told, at)) for at in places], wait_ms)
         if open_places and wait_ms:
-            asyncio.get_running_loop().call_later(wait_ms / 1000, give_up)
+            timer = asyncio.get_running_loop().call_later(wait_ms / 1000, give_up)
 
     # -- from the driver ---------------------------------------------------------------------------
 
