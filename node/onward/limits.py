@@ -47,7 +47,7 @@ SEAL_BYTES_TARGET = 64 * 1024
 SEAL_BYTES_MAX = 200 * 1024
 BATCH_ENVELOPE_OVERHEAD_BYTES = 8
 SEAL_AGE_MS_MAX = 5
-SEAL_AGE_BUSY_MS_MAX = 60  # while an earlier batch of the lane waits for its block
+SEAL_AGE_PENDING_MS = 60  # for each earlier batch of the lane that waits for its block
 MEMPOOL_BYTES_MAX = 16 * 1024 * 1024
 MEMPOOL_ENVELOPES_MAX = 50_000
 PACE_MS_PER_BODY = 3  # how much longer a leader waits for each body that it could order
@@ -93,7 +93,7 @@ STORE_OPEN_FILES_MAX = 256
 BOOT_BLOCKS_CHECKED_MAX = 10_000
 
 # -- execution pace --------------------------------------------------------------------------------
-EXECUTION_SLICE_BODIES = 64
+EXECUTION_SLICE_BODIES = 16
 
 RECENT_HEIGHTS_KEPT = 128
 PARTIES_REMEMBERED_MAX = 4_096

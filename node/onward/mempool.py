@@ -72,18 +72,19 @@ class Mempool:
         """These bodies have their verdict."""
         self._in_flight.difference_update(tx_hashes)
 
-    def ready_at_ms(self, *, busy: bool) -> int | None:
+    def ready_at_ms(self, *, pending: int) -> int | None:
         """When the next batch is due: None while nothing waits.
 
-        `busy`: an earlier batch of the lane waits for its block. Then a small one would cost every
-        validator a message, a write and an acknowledgement and gain little: it waits longer.
+        `pending`: how many earlier batches of the lane wait for their block. A small one more would
+        cost every validator a message, a write and an acknowledgement and gain little: the more
+        there are, the longer it waits for others.
         """
         if not self._waiting:
             return None
         since_ms = self._waiting[0].since_ms
         if self._bytes >= limits.SEAL_BYTES_TARGET:
             return since_ms
-        return since_ms + (limits.SEAL_AGE_BUSY_MS_MAX if busy else limits.SEAL_AGE_MS_MAX)
+        return since_ms + max(limits.SEAL_AGE_MS_MAX, limits.SEAL_AGE_PENDING_MS * pending)
 
     def take(self) -> tuple[CheckedEnvelope, ...]:
         """The envelopes of the next batch, within the limits of a batch."""

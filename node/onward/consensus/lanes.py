@@ -101,10 +101,10 @@ class Lanes:
         return any(tip.seq > point.seq for tip, point in zip(self._tips, self._cut, strict=True))
 
     @property
-    def has_own_pending(self) -> bool:
-        """Whether our own lane has come further than what was delivered."""
+    def own_pending(self) -> int:
+        """How many batches of our own lane wait for their block."""
         me = self._config.me
-        return self._tips[me].seq > self._cut[me].seq
+        return self._tips[me].seq - self._cut[me].seq
 
     def is_full(self) -> bool:
         """Whether our own lane is so far ahead of delivery that clients must wait."""

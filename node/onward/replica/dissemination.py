@@ -83,8 +83,10 @@ class Dissemination:
         What leaves in one step travels in one message, so a batch goes with a vote if it can.
         """
         while True:
-            busy = self.lanes.has_own_pending and not along
-            ready_ms = self.mempool.ready_at_ms(busy=busy)
+            pending = self.lanes.own_pending
+            if along and pending == 1:
+                pending = 0
+            ready_ms = self.mempool.ready_at_ms(pending=pending)
             if ready_ms is None or ready_ms > now_ms or self.lanes.is_full():
                 return
             taken = self.mempool.take()
@@ -184,9 +186,9 @@ class Dissemination:
 
     def next_at_ms(self) -> int | None:
         """When something is due."""
-        busy = self.lanes.has_own_pending
+        pending = self.lanes.own_pending
         wishes = [
-            None if self.lanes.is_full() else self.mempool.ready_at_ms(busy=busy),
+            None if self.lanes.is_full() else self.mempool.ready_at_ms(pending=pending),
             self._fetching.next_at_ms(),
             self._ack_at_ms,
             self._claims.next_at_ms(self.lanes.tips[self._me].seq),
