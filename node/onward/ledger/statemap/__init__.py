@@ -11,7 +11,7 @@ So a leaf stands at the first depth at which it is alone, and the shape follows 
 only: equal content has an equal root, whatever order of writes and deletions led to it.
 
 **What is stored** (local; may change from release to release). Four levels of the trie make a
-*page*, kept under (path, version), where the version is the height that wrote it; leaves stand
+*page*, kept under (version, path), where the version is the height that wrote it; leaves stand
 inside their page. A block rewrites each page that it touches once. Pages that it supersedes are
 named as stale and can be removed when no reader needs that height any more.
 
