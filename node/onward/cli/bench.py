@@ -11,12 +11,12 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -38,6 +38,7 @@ from onward.network.processes import running
 RESULT_BYTES_MAX = 64 * 1024 * 1024
 _TOLD_EVERY_S = 5.0
 
+T = TypeVar("T")
 Runs = Callable[[Campaign], Awaitable[list[dict[str, Any]]]]
 
 
@@ -264,12 +265,11 @@ def compare(before: Path, after: Path) -> None:
 
 def _measure(options: Options, runs: Runs, *, last_is_main: bool) -> None:
     """Run, write what is asked for, answer."""
-    for number in ending_signals():
-        signal.signal(number, _end_in_order)
+    _unwind_on_signals()
     progress = _Progress()
     began_ms = now_ms()
     with _network(options, progress) as network:
-        found = asyncio.run(_play(options, network, runs, progress))
+        found = _in_order(_play(options, network, runs, progress))
     progress.done()
     result = document(
         found,
@@ -405,6 +405,35 @@ def _read(file: Path) -> dict[str, Any]:
         raise MalformedError(f"{file}: {error}") from None
 
 
-def _end_in_order(number: int, _frame: FrameType | None) -> None:
+def _unwind_on_signals() -> None:
     """A signal unwinds, so that the processes of the network end with us."""
+    for number in ending_signals():
+        signal.signal(number, _end_in_order)
+
+
+def _end_in_order(number: int, _frame: FrameType | None) -> None:
     sys.exit(128 + number)
+
+
+def _in_order(work: Coroutine[Any, Any, T]) -> T:
+    """Run, and let a signal cancel: one that unwound in the middle of a call would crash gRPC."""
+    came: list[int] = []
+
+    async def run() -> T:
+        running = asyncio.current_task()
+
+        def end(number: int) -> None:
+            came.append(number)
+            if running is not None:
+                running.cancel()
+
+        for number in ending_signals():
+            asyncio.get_running_loop().add_signal_handler(number, end, number)
+        return await work
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:
+        sys.exit(128 + came[0] if came else Exit.UNAVAILABLE)
+    finally:
+        _unwind_on_signals()
