@@ -232,14 +232,32 @@ def test_refusal_inside_a_stream_leaves_the_stream_standing(door: Door) -> None:
     good, _ = door.network.registration()
     word = gateway_pb2.StreamedSubmit(
         first_id=5,
-        envelopes=[b"", bytes(limits.ENVELOPE_BYTES_MAX + 1), good],
+        envelopes=[
+            b"",
+            bytes(limits.ENVELOPE_BYTES_MAX + 1),
+            good,
+            good[:-1] + bytes([good[-1] ^ 1]),
+            unsigned(good),
+            good,
+        ],
         wait_ms=15_000,
     )
     found = {}
     for data in stream(iter([word.SerializeToString()]), timeout=TIMEOUT_S):
         for item in gateway_pb2.StreamedReply.FromString(data).settled:
             found[item.id] = item.refusal.code or item.reply.verdicts[0].code
-    assert found == {5: "E_FORMAT", 6: "E_SIZE", 7: "OK"}
+    assert found == {
+        5: "E_FORMAT",
+        6: "E_SIZE",
+        7: "OK",
+        8: "E_SIG",
+        9: "E_SIG",
+        10: "OK",  # the same bytes again: their one verdict, told twice
+    }
+    again = gateway_pb2.StreamedSubmit(envelopes=[good], wait_ms=15_000)
+    (data,) = stream(iter([again.SerializeToString()]), timeout=TIMEOUT_S)
+    (item,) = gateway_pb2.StreamedReply.FromString(data).settled
+    assert item.reply.verdicts[0].code == "OK"  # replayed: known, and not executed again
 
 
 def test_unknown_and_repeated_fields_are_refused_on_every_method(door: Door) -> None:

@@ -11,13 +11,11 @@ from typing import Any
 
 import grpc
 
-from onward.rpc import tls
-from onward.rpc.client import Endpoint
+from onward.rpc.client import Endpoint, open_channel
 from onward.rpc.services import GATEWAY_SERVICE
 
 SUBMIT_STREAM = f"/{GATEWAY_SERVICE}/SubmitStream"
 QUERY = f"/{GATEWAY_SERVICE}/Query"
-_MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 
 
 class SubmitStream:
@@ -25,19 +23,7 @@ class SubmitStream:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        options: list[tuple[str, Any]] = [
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
-            ("grpc.enable_retries", 0),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.use_local_subchannel_pool", 1),
-        ]
-        if endpoint.plaintext:
-            self._channel = grpc.aio.insecure_channel(endpoint.address, options=options)
-        else:
-            options.append(("grpc.ssl_target_name_override", tls.host_name(endpoint.public_key)))
-            self._channel = grpc.aio.secure_channel(
-                endpoint.address, tls.channel_credentials(endpoint.public_key), options=options
-            )
+        self._channel = open_channel(endpoint)
         self._call: Any = None
         self._query: Any = self._channel.unary_unary(QUERY)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 from onward import limits
@@ -116,7 +117,12 @@ class WritesRow:
 def read_tip(store: Store) -> Tip | None:
     """The executed tip, or None in an empty store."""
     data = store.get(TIP_KEY)
-    return None if data is None else _stored(Tip, data, "tip")
+    return None if data is None else _tip(data)
+
+
+@lru_cache(maxsize=2)  # asked for at every submission, and the same until the next block
+def _tip(data: bytes) -> Tip:
+    return _stored(Tip, data, "tip")
 
 
 def read_block(store: Store, height: int) -> StoredBlock | None:

@@ -72,26 +72,29 @@ class TransactionAnswer:
     leaf: TransactionLeaf
 
 
+def open_channel(endpoint: Endpoint) -> grpc.aio.Channel:
+    """A channel to one node, which trusts no key but the node's own and connects by itself."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+        ("grpc.enable_retries", 0),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+    ]
+    if endpoint.plaintext:
+        return grpc.aio.insecure_channel(endpoint.address, options=options)
+    options.append(("grpc.ssl_target_name_override", tls.host_name(endpoint.public_key)))
+    credentials = tls.channel_credentials(endpoint.public_key)
+    return grpc.aio.secure_channel(endpoint.address, credentials, options=options)
+
+
 class NodeClient:
     """Calls to one node. Errors of the node are raised as ours; what gRPC says is `Unavailable`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        options: list[tuple[str, Any]] = [
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
-            ("grpc.enable_retries", 0),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1_000),
-        ]
-        if endpoint.plaintext:
-            self._channel = grpc.aio.insecure_channel(endpoint.address, options=options)
-            return
-        options.append(("grpc.ssl_target_name_override", tls.host_name(endpoint.public_key)))
-        self._channel = grpc.aio.secure_channel(
-            endpoint.address, tls.channel_credentials(endpoint.public_key), options=options
-        )
+        self._channel = open_channel(endpoint)
 
     async def close(self) -> None:
         """End the connection."""
