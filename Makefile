@@ -14,12 +14,12 @@ export PYTHON
 BIN := .venv/bin
 PYTHON_CODE := node chaincode proto tests benchmarks tools
 
-.PHONY: help demo test check format simulate bench microbench proto clean .venv
+.PHONY: help demo test check format simulate exhaust model bench microbench instructions proto clean .venv
 
 help: ## this list
 	@echo "Onward: a permissioned BFT ledger for Information Sharing Agreements"
 	@echo
-	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[.a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make simulate SEEDS=300:900 JOBS=2      make test TESTS=tests/unit ARGS=-x"
 
@@ -39,11 +39,20 @@ format: .venv ## rewrite the code in house style
 simulate: .venv ## hundreds of seeded worlds of faults (SEEDS=A:B, JOBS=N)
 	@$(BIN)/onward simulate --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)
 
+exhaust: .venv ## every state of the vote rules, every twins schedule of three views (minutes)
+	@$(BIN)/python -m tests.spec.exhaust $(ARGS)
+
+model: .venv ## docs/spec/consensus.pml, whole and with each rule taken away (needs spin and gcc)
+	@$(BIN)/python -m tests.spec.model
+
 bench: .venv ## how much a network of four carries on this machine (three minutes)
 	@$(BIN)/onward bench --quick $(ARGS)
 
 microbench: .venv ## one call at a time; say the machine beside each number
 	@$(BIN)/pytest --benchmark-only -p no:randomly -p no:xdist $(ARGS) benchmarks
+
+instructions: .venv ## the same calls in instructions, against the committed ones (needs valgrind)
+	@$(BIN)/python benchmarks/instructions.py $(ARGS)
 
 proto: .venv ## regenerate the stubs from proto/onward_proto/**/*.proto
 	@tools/proto.sh
