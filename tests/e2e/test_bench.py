@@ -61,6 +61,38 @@ def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
     assert run["latency_ms"]["count"] == RATE * SECONDS
 
 
+@pytest.mark.timeout(240)
+def test_validators_go_on_with_a_chain_that_was_grown_offline(tmp_path: Path) -> None:
+    """A chain that only looks valid would be measured until its first real block."""
+    out, charts = tmp_path / "growth.json", tmp_path / "growth.html"
+    done = subprocess.run(
+        [
+            *(*BENCH, "growth", "--sizes", "600", "--closed", "32", "--sign", "200", "--json"),
+            *("--rate", str(RATE), "--seconds", "2", "--warm", "1"),
+            *("--out", str(out), "--charts", str(charts)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=220,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads(out.read_text(encoding="utf-8"))
+    assert "</svg>" in charts.read_text(encoding="utf-8")
+    (size,) = document["sizes"]
+    assert size["transactions"] == size["grown"]["added"] == 600
+    for run in size["runs"].values():
+        assert run["check"]["ok"] is True
+        assert run["check"]["height"] > size["height"]
+        assert run["transactions"]["verdicts"] > 0
+    assert size["home"]["transactions"] > 600
+    assert size["receipts"]["count"] > 0
+    assert all(value is not None for value in size["figures"].values())
+    assert {file.name for file in tmp_path.iterdir()} == {"growth.json", "growth.html"}
+
+
 @pytest.mark.timeout(90)
 def test_a_run_that_is_stopped_leaves_no_process_and_no_folder_behind(tmp_path: Path) -> None:
     """Four validators that nobody knows of would spoil every measurement after this one."""
@@ -83,6 +115,64 @@ def test_a_run_that_is_stopped_leaves_no_process_and_no_folder_behind(tmp_path: 
         assert time.monotonic() < deadline, "a validator is left behind"
         time.sleep(0.05)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_honest_validators_agree_beside_one_that_equivocates_and_can_prove_it(
+    tmp_path: Path,
+) -> None:
+    """A liar that nobody notices would make a benchmark of lies a benchmark of nothing."""
+    charts = tmp_path / "charts.html"
+    done = subprocess.run(
+        [
+            *(*BENCH, "faults", "--only", "equivocate", "--workload", "opaque", "--rate", "40"),
+            *("--before", "1", "--during", "3", "--after", "1", "--charts", str(charts), "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["faults"]
+    run, (fault,) = found["run"], found["run"]["faults"]
+    assert fault["lies"]["lie.equivocation"] > 0
+    assert fault["lies"]["lie.double_vote"] > 0
+    assert set(run["evidence"]) == {"v1", "v3", "v4"}
+    assert found["figures"]["evidence"] > 0
+    assert run["check"]["ok"] is True
+    assert run["check"]["leaves_found"] == run["check"]["leaves_expected"]
+    assert run["transactions"]["unexpected"] == 0
+    assert "equivocate v2" in charts.read_text(encoding="utf-8")
+
+
+@pytest.mark.timeout(60)
+def test_a_small_network_on_virtual_time_gives_every_transaction_its_verdict(
+    tmp_path: Path,
+) -> None:
+    """Its one process plays all validators: one that lost a message would just cost less."""
+    out = tmp_path / "validators.json"
+    done = subprocess.run(
+        [
+            *(*BENCH, "validators", "--sizes", "4", "--delay-ms", "5", "--workload", "opaque"),
+            *("--rate", "50", "--seconds", "1", "--warm", "0", "--repeat", "1"),
+            *("--out", str(out), "--json"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document == json.loads(out.read_text(encoding="utf-8"))
+    (cell,) = document["cells"]
+    assert cell["check"]["ok"] is True
+    told = cell["transactions"]
+    assert told["submitted"] == told["settled"] >= 50
+    assert told["unexpected"] == 0
+    assert cell["verifications_per_tx"] > 0
+    assert [item["ratio"] for item in document["growth"]] == [1.0]
 
 
 def pids(folder: Path) -> list[int]:

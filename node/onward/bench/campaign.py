@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from onward.bench.report import run_document
-from onward.bench.runner import Bench, Progress, RunPlan
+from onward.bench.runner import P99_MS_MAX, Bench, Progress, RunPlan
 
 PROBE_IN_FLIGHT = 1_024
 PROBE_S = 8.0
-PROBE_RATE_GUESS = 3_000.0
+PROBE_RATE_GUESS = 1_500.0
 QUICK_S = 30.0
 QUICK_TRIAL_S = 10.0
 QUICK_PARTS = (0.85, 0.75, 0.65, 0.5)
@@ -29,7 +29,7 @@ class Campaign:
     workload: str
     progress: Progress
     told: Callable[[dict[str, Any]], None]
-    p99_ms_max: float = 1_000.0
+    p99_ms_max: float = P99_MS_MAX
 
     async def one(self, plan: RunPlan) -> dict[str, Any]:
         """A single run."""

@@ -4,6 +4,9 @@ each verdict has a place of its own in the log
 the log grew by one leaf for each of them and by one for each block, and by nothing else
 a random sample is asked for at every validator, and is there as it was told
 all validators have one state root and one log at one height
+
+A validator that lied is a case apart: when it does not come along afterwards it is left out, and
+named. When it does, it is held to the same as everybody.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from onward.rpc.client import Client, ReadingParty
 
 SAMPLE = 500
 REACHED_S_MAX = 60
+LIAR_S_MAX = 15
 _POLL_S = 0.1
 _PACE_MS = 5_000
 _ASKING = 8
@@ -58,6 +62,7 @@ class Checked:
     sampled: int
     late: int
     complaints: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For the result document."""
@@ -69,6 +74,7 @@ class Checked:
             "leaves_found": self.leaves_found,
             "sampled": self.sampled,
             "executed_without_an_answer": self.late,
+            "left_out": list(self.left_out),
             "complaints": list(self.complaints),
         }
 
@@ -95,21 +101,28 @@ class ChainCheck:
             log_size = (await client.block(height, self._reader)).log_size if height else 0
         return Place(height=height, log_size=log_size)
 
-    async def reached(self, height: int) -> int:
+    async def reached(
+        self, height: int, *, without: frozenset[str] = frozenset(), limit_s: float = REACHED_S_MAX
+    ) -> int:
         """Wait until every validator has executed this height; answers how far all have come.
 
-        Raises `Unavailable` when that does not come true in time.
+        `without`: validators that are not waited for. Raises `Unavailable` when that does not come
+        true in time.
         """
-        deadline = time.monotonic() + REACHED_S_MAX
+        deadline = time.monotonic() + limit_s
         async with connect(self._network) as client:
             while True:
                 found = await reports(self._network, client)
-                heights = [0 if item.status is None else item.status.height for item in found]
+                heights = [
+                    0 if item.status is None else item.status.height
+                    for node, item in zip(self._network.nodes, found, strict=True)
+                    if node.name not in without
+                ]
                 if min(heights) >= height:
                     return min(heights)
                 if time.monotonic() > deadline:
                     raise Unavailable(
-                        f"not all validators executed height {height} within {REACHED_S_MAX} s: "
+                        f"not all validators executed height {height} within {limit_s:g} s: "
                         f"heights {heights}"
                     )
                 await asyncio.sleep(_POLL_S)
@@ -126,14 +139,24 @@ class ChainCheck:
                     return Pace(at_s=time.monotonic(), height=status.height, view=status.view)
         raise Unavailable("no validator says where it is")
 
-    async def check(self, outcome: Outcome, before: Place, *, seed: int, alone: bool) -> Checked:
+    async def check(
+        self,
+        outcome: Outcome,
+        before: Place,
+        *,
+        seed: int,
+        alone: bool,
+        liars: frozenset[str] = frozenset(),
+    ) -> Checked:
         """Everything; see the module. `alone`: nobody else has submitted since `before`."""
         highest = max((item.height for item in outcome.told), default=before.height)
-        top = await self.reached(highest)
+        top = await self.reached(highest, without=liars)
+        left_out = await self._left_behind(top, liars)
+        places = [
+            index for index, node in enumerate(self._network.nodes) if node.name not in left_out
+        ]
         complaints: list[str] = []
-        blocks = await asyncio.gather(
-            *(self._block(index, top) for index in range(len(self._network.nodes)))
-        )
+        blocks = await asyncio.gather(*(self._block(index, top) for index in places))
         if len({(item.state_root, item.log_size, item.log_root) for item in blocks}) != 1:
             complaints.append(f"the validators differ at height {top}")
         late = await self._late(outcome.unanswered)
@@ -146,9 +169,7 @@ class ChainCheck:
                 "executed without an answer"
             )
         chosen = random.Random(seed).sample(outcome.told, min(SAMPLE, len(outcome.told)))
-        for wrong in await asyncio.gather(
-            *(self._compare(index, chosen) for index in range(len(self._network.nodes)))
-        ):
+        for wrong in await asyncio.gather(*(self._compare(index, chosen) for index in places)):
             complaints += wrong[:_EXAMPLES_MAX]
         return Checked(
             height=top,
@@ -158,7 +179,19 @@ class ChainCheck:
             sampled=len(chosen),
             late=late,
             complaints=tuple(complaints),
+            left_out=tuple(sorted(left_out)),
         )
+
+    async def _left_behind(self, height: int, liars: frozenset[str]) -> frozenset[str]:
+        """Those of the liars that do not get to this height in time."""
+        names = frozenset(node.name for node in self._network.nodes)
+        found = set()
+        for name in sorted(liars):
+            try:
+                await self.reached(height, without=names - {name}, limit_s=LIAR_S_MAX)
+            except Unavailable:
+                found.add(name)
+        return frozenset(found)
 
     async def _block(self, index: int, height: int) -> StoredBlock:
         async with self.client_of(index) as client:

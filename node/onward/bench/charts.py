@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 WIDTH, HEIGHT = 720, 320
@@ -25,13 +25,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Lines over one pair of axes that begin at 0; `marks` are vertical lines with a word."""
+    """Lines over one pair of axes that begin at 0; `marks` are vertical lines with a word.
+
+    `x_names`: places on the x axis and what stands there, instead of numbers.
+    """
 
     title: str
     x_label: str
     y_label: str
     lines: tuple[Line, ...]
     marks: tuple[tuple[float, str], ...] = ()
+    x_names: tuple[tuple[float, str], ...] = ()
 
 
 def page(results: Sequence[dict[str, Any]], *, title: str = "Onward: benchmark") -> str:
@@ -46,12 +50,18 @@ def page(results: Sequence[dict[str, Any]], *, title: str = "Onward: benchmark")
             f"limit ratio {result['limit_ratio']}</p>"
         )
         parts += [svg(chart) for chart in charts_of(result)]
+    return html_page(title, parts)
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """Elements as a page of their own."""
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f"<title>{html.escape(title)}</title>\n"
         "<style>body{font-family:sans-serif;max-width:760px;margin:2em auto;color:#222}"
-        "svg{display:block;margin:1.5em 0}</style>\n"
+        "svg{display:block;margin:1.5em 0}"
+        "td,th{padding:.2em .8em;text-align:right}td:first-child{text-align:left}</style>\n"
         f"{body}\n</html>\n"
     )
 
@@ -134,6 +144,23 @@ def _latency_over_time(run: dict[str, Any]) -> Chart:
     )
 
 
+def charts_over_time(run: dict[str, Any], title: str) -> list[Chart]:
+    """Throughput and latency of a run, with its faults marked."""
+    found = (_throughput_over_time(run), _latency_over_time(run))
+    return [replace(chart, title=f"{title}: {chart.title.lower()}") for chart in found]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An HTML table; None is a dash."""
+    cells = [
+        "".join(f"<td>{html.escape('–' if item is None else str(item))}</td>" for item in row)
+        for row in rows
+    ]
+    names = "".join(f"<th>{html.escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{row}</tr>\n" for row in cells)
+    return f"<table>\n<tr>{names}</tr>\n{body}</table>"
+
+
 def _faults(run: dict[str, Any]) -> tuple[tuple[float, str], ...]:
     """When each fault began and ended."""
     return tuple(
@@ -175,9 +202,9 @@ def svg(chart: Chart) -> str:
         ),
         f'<text x="{_LEFT}" y="20" font-size="14">{html.escape(chart.title)}</text>',
     ]
-    for x in x_ticks:
+    for x, name in chart.x_names or [(x, number(x)) for x in x_ticks]:
         at, _ = place(x, 0)
-        out.append(_text(at, HEIGHT - _BOTTOM + 16, number(x), anchor="middle"))
+        out.append(_text(at, HEIGHT - _BOTTOM + 16, name, anchor="middle"))
     for y in y_ticks:
         _, at = place(0, y)
         out.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at}" y2="{at}" stroke="#ddd"/>')

@@ -11,6 +11,9 @@ from onward.network.definition import Network, NodePlace
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 PEER_BYTES = "onward_peer_sent_bytes_total"
+EVIDENCE = ("equivocation", "evidence", "lane_forked", "misbehaved")
+"""Events by which a validator says that another one is no honest one; `evidence`: a proof kept."""
+_EVENTS = "onward_events_total"
 _TIMEOUT_S = 5.0
 _COUNTING = ("_total", "_sum", "_count")
 
@@ -41,6 +44,45 @@ def parse(page: str) -> list[tuple[str, float]]:
             found.append((name.partition("{")[0], float(value)))
         except ValueError:
             continue
+    return found
+
+
+def read_evidence(network: Network) -> dict[str, Counters]:
+    """What each validator that answers has found others guilty of, so far."""
+    pages = {node.name: _page(node) for node in network.nodes}
+    return {name: evidence_on(page) for name, page in pages.items() if page}
+
+
+def evidence_on(page: str) -> Counters:
+    """The counts of `EVIDENCE` on a page, 0 where it has none."""
+    starts = {f'{_EVENTS}{{name="{name}"}} ': name for name in EVIDENCE}
+    found = dict.fromkeys(EVIDENCE, 0.0)
+    for line in page.splitlines():
+        for start, name in starts.items():
+            if line.startswith(start):
+                found[name] = float(line.removeprefix(start))
+    return found
+
+
+def evidence_since(
+    before: Mapping[str, Counters],
+    after: Mapping[str, Counters],
+    *,
+    without: frozenset[str] = frozenset(),
+) -> dict[str, dict[str, float]]:
+    """What each validator found meanwhile; one that was started anew began to count at 0.
+
+    `without`: those whose word is worth nothing.
+    """
+    found = {}
+    for name, counts in after.items():
+        if name in without:
+            continue
+        earlier = before.get(name, {})
+        found[name] = {
+            event: count - earlier.get(event, 0.0) if count >= earlier.get(event, 0.0) else count
+            for event, count in counts.items()
+        }
     return found
 
 

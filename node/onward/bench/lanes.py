@@ -143,6 +143,10 @@ class Lane:
         """The frames of the transactions from `first` up to `end`."""
         return self._frames[self._ends[first - 1] if first else 0 : self._ends[end - 1]]
 
+    def envelope(self, index: int) -> bytes:
+        """A transaction's envelope."""
+        return wire.unframed(self.frames(index, index + 1))
+
     def tx_hash(self, index: int) -> bytes:
         """A transaction's hash."""
         return self._hashes[_HASH_BYTES * index : _HASH_BYTES * (index + 1)]

@@ -49,6 +49,24 @@ def verifications_per_second(seconds: float) -> float:
         return float(sum(pool.map(_verify_for, [seconds] * count, chunksize=1)))
 
 
+def verification_cpu_us(seconds: float) -> float:
+    """Processor time of one verification while all cores verify.
+
+    Unlike a rate it hardly depends on who else uses the machine.
+    """
+    count = cores()
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
+        return sum(pool.map(_verify_cpu_us, [seconds] * count, chunksize=1)) / count
+
+
+def _verify_cpu_us(seconds: float) -> float:
+    before_s = time.process_time()
+    began_s = time.perf_counter()
+    rate = _verify_for(seconds)
+    done = rate * (time.perf_counter() - began_s)
+    return 1e6 * (time.process_time() - before_s) / done
+
+
 def _verify_for(seconds: float) -> float:
     """Verify messages of which no two are equal, for so long; answers how many a second."""
     key = SigningKey(bytes(range(32)))

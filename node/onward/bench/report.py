@@ -23,6 +23,7 @@ from onward.errors import MalformedError
 FORMAT = "onward/bench/1"
 BEHIND_PART = 0.02
 BEHIND_S = 0.5
+USED_UP_PART = 0.97
 GENERATOR = "generator"
 _REQUIRED = (
     "format",
@@ -129,7 +130,8 @@ def run_document(record: RunRecord) -> dict[str, Any]:
         "latency_ms": outcome.latency.as_json(buckets=True),
         "send_lag_ms": outcome.send_lag.as_json(),
         "longest_stall_ms": round(1000 * outcome.longest_gap_s, 1),
-        "faults": [item.as_json() for item in plan.faults],
+        "faults": _faults(record),
+        "evidence": record.evidence,
         "moves": record.moves,
         "queries": {
             "per_s": round(outcome.queries.count / seconds, 1),
@@ -180,6 +182,11 @@ def why_not(record: RunRecord) -> list[str]:
     if outcome.queries_failed:
         found.append(f"{outcome.queries_failed} queries got no answer")
     if plan.write_rate is None:
+        if outcome.submitted > USED_UP_PART * outcome.planned:
+            found.append(
+                f"{outcome.submitted} of {outcome.planned} signed transactions were sent: some "
+                "lane had no more; say --sign with more a second"
+            )
         return found
     seconds = record.measured.window_s * record.measured.windows
     # In a short run it is chance how many verdicts fall into it: latencies come and go.
@@ -209,6 +216,14 @@ def is_sound(run: dict[str, Any]) -> bool:
     """
     told = run["transactions"]
     return bool(run["check"]["ok"]) and (not told["unexpected"] or bool(told["turned_away"]))
+
+
+def _faults(record: RunRecord) -> list[dict[str, Any]]:
+    """Each with what is to be said of it."""
+    faults = [item.as_json() for item in record.plan.faults]
+    if not record.fault_notes:
+        return faults
+    return [fault | note for fault, note in zip(faults, record.fault_notes, strict=True)]
 
 
 def _transactions(record: RunRecord) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def framed(envelope: bytes) -> bytes:
     return length_delimited(_ENVELOPES, envelope)
 
 
+def unframed(frame: bytes) -> bytes:
+    """The inverse of `framed`."""
+    return frame[_read_varint(frame, 1)[1] :]
+
+
 def tail(wait_ms: int) -> bytes:
     """The end of every message. `wait_ms` is not 0."""
     return _WAIT_MS + varint(wait_ms) + _WITHOUT_EVENTS

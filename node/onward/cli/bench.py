@@ -6,17 +6,13 @@ otherwise than it must be.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -24,21 +20,22 @@ from rich.console import Console
 from onward.bench.campaign import QUICK_S, Campaign, best_of
 from onward.bench.charts import page
 from onward.bench.compare import compare as compare_documents
-from onward.bench.faults import Fault, FaultKind
+from onward.bench.faults import Fault, FaultKind, liars
 from onward.bench.report import check_document, document, is_sound, main_run
-from onward.bench.runner import Bench, RunPlan, own_network
+from onward.bench.runner import P99_MS_MAX, SIGNED_PER_S, Bench, RunPlan, own_network
 from onward.bench.stories import WORKLOADS
+from onward.cli.bench_faults import faults as faults_command
+from onward.cli.bench_growth import grow_network, growth
+from onward.cli.bench_validators import validators as validators_command
+from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
 from onward.cli.output import Exit, answer, json_option, plain_table
-from onward.demo.perform import ending_signals
 from onward.errors import MalformedError, Unavailable
 from onward.network.access import now_ms
 from onward.network.definition import VALIDATORS_MIN, Network, read_network
 from onward.network.processes import running
 
 RESULT_BYTES_MAX = 64 * 1024 * 1024
-_TOLD_EVERY_S = 5.0
 
-T = TypeVar("T")
 Runs = Callable[[Campaign], Awaitable[list[dict[str, Any]]]]
 
 
@@ -101,7 +98,7 @@ def _options(command: Any) -> Any:
                 "--p99-max",
                 "p99_ms_max",
                 type=click.FloatRange(min=1),
-                default=1_000.0,
+                default=P99_MS_MAX,
                 show_default=True,
                 metavar="MS",
                 help="A rate holds up to this p99 latency.",
@@ -150,7 +147,9 @@ def bench(ctx: click.Context, /, *, quick: bool, **given: Any) -> None:
     if ctx.invoked_subcommand is not None:
         return
     if not quick:
-        raise click.UsageError("say --quick, or one of: run, sweep, compare")
+        raise click.UsageError(
+            "say --quick, or one of: run, sweep, compare, faults, growth, grow, validators"
+        )
 
     async def runs(campaign: Campaign) -> list[dict[str, Any]]:
         return await campaign.quick(QUICK_S)
@@ -162,6 +161,15 @@ def bench(ctx: click.Context, /, *, quick: bool, **given: Any) -> None:
 @_workload
 @click.option("--rate", type=click.FloatRange(min=1), help="Transactions a second, open loop.")
 @click.option("--closed", type=click.IntRange(min=1), help="So many in flight, closed loop.")
+@click.option(
+    "--sign",
+    "signed_per_s",
+    type=click.FloatRange(min=1),
+    default=SIGNED_PER_S,
+    show_default=True,
+    metavar="N",
+    help="Transactions to sign for each second of a closed loop.",
+)
 @click.option("--seconds", type=click.FloatRange(1, 3_600), default=30.0, show_default=True)
 @click.option("--warm", "warm_s", type=click.FloatRange(0, 600), default=3.0, show_default=True)
 @click.option("--tick", "tick_ms", type=click.IntRange(1, 1_000), default=20, show_default=True)
@@ -171,7 +179,8 @@ def bench(ctx: click.Context, /, *, quick: bool, **given: Any) -> None:
     type=FaultChoice(),
     multiple=True,
     metavar="KIND:V:AT:FOR",
-    help="Kill or freeze validator V at second AT, for FOR seconds: kill:v2:10:5. May be repeated.",
+    help="Kill, freeze, slow down validator V or have it equivocate at second AT, for FOR seconds: "
+    "kill:v2:10:5. May be repeated.",
 )
 @_options
 @json_option
@@ -180,6 +189,7 @@ def run(
     workload: str,
     rate: float | None,
     closed: int | None,
+    signed_per_s: float,
     seconds: float,
     warm_s: float,
     tick_ms: int,
@@ -198,11 +208,13 @@ def run(
     if closed is not None and WORKLOADS[workload].queries_per_write:
         raise click.UsageError(f"{workload} has queries, which need --rate")
     options = Options(workload=workload, **given)
+    if options.network is not None and liars(faults):
+        raise click.UsageError("equivocate: only in a network that the benchmark starts")
     plan = RunPlan(
         workload=workload,
         rate=rate,
         in_flight=closed or 0,
-        rate_guess=3_000.0,
+        rate_guess=signed_per_s,
         seconds=seconds,
         warm_s=warm_s,
         tick_ms=tick_ms,
@@ -214,6 +226,12 @@ def run(
         return [await campaign.one(plan)]
 
     _measure(options, runs, last_is_main=True)
+
+
+bench.add_command(faults_command)
+bench.add_command(growth)
+bench.add_command(grow_network)
+bench.add_command(validators_command)
 
 
 @bench.command()
@@ -265,11 +283,11 @@ def compare(before: Path, after: Path) -> None:
 
 def _measure(options: Options, runs: Runs, *, last_is_main: bool) -> None:
     """Run, write what is asked for, answer."""
-    _unwind_on_signals()
-    progress = _Progress()
+    unwind_on_signals()
+    progress = Progress()
     began_ms = now_ms()
     with _network(options, progress) as network:
-        found = _in_order(_play(options, network, runs, progress))
+        found = in_order(_play(options, network, runs, progress))
     progress.done()
     result = document(
         found,
@@ -279,16 +297,13 @@ def _measure(options: Options, runs: Runs, *, last_is_main: bool) -> None:
         validators=len(network.nodes),
         made_at_ms=began_ms,
     )
-    if options.out is not None:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if options.charts is not None:
-        options.charts.write_text(page([result]), encoding="utf-8")
+    write_result(result, page([result]), out=options.out, charts=options.charts)
     code = Exit.YES if all(is_sound(item) for item in found) else Exit.NO
     answer(result, lambda out: show_result(out, result), code=code)
 
 
 @contextmanager
-def _network(options: Options, progress: _Progress) -> Iterator[Network]:
+def _network(options: Options, progress: Progress) -> Iterator[Network]:
     """The network to measure: one of our own, or one that runs."""
     if options.network is None:
         with own_network(options.validators, progress, options.keep) as network:
@@ -304,7 +319,7 @@ def _network(options: Options, progress: _Progress) -> Iterator[Network]:
 
 
 async def _play(
-    options: Options, network: Network, runs: Runs, progress: _Progress
+    options: Options, network: Network, runs: Runs, progress: Progress
 ) -> list[dict[str, Any]]:
     bench_of_network = Bench(
         network, seed=options.seed, progress=progress, alone=options.network is None
@@ -314,37 +329,10 @@ async def _play(
         bench=bench_of_network,
         workload=options.workload,
         progress=progress,
-        told=progress.told,
+        told=lambda run_: progress.told(_sentence(run_)),
         p99_ms_max=options.p99_ms_max,
     )
     return await runs(campaign)
-
-
-class _Progress:
-    """What is going on, on stderr: one line that is written anew, or a line now and then."""
-
-    def __init__(self) -> None:
-        self._alive = sys.stderr.isatty()
-        self._next_s = 0.0
-
-    def __call__(self, text: str) -> None:
-        now_s = time.monotonic()
-        if self._alive:
-            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
-        elif now_s >= self._next_s:
-            self._next_s = now_s + _TOLD_EVERY_S
-            click.echo(text, err=True)
-
-    def told(self, run_: dict[str, Any]) -> None:
-        """A run is over."""
-        self.done()
-        click.echo(_sentence(run_), err=True)
-        self._next_s = 0.0
-
-    def done(self) -> None:
-        """Leave no line behind."""
-        if self._alive:
-            click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def _sentence(run_: dict[str, Any]) -> str:
@@ -403,37 +391,3 @@ def _read(file: Path) -> dict[str, Any]:
         raise MalformedError(f"{file}: not JSON: {error}") from None
     except MalformedError as error:
         raise MalformedError(f"{file}: {error}") from None
-
-
-def _unwind_on_signals() -> None:
-    """A signal unwinds, so that the processes of the network end with us."""
-    for number in ending_signals():
-        signal.signal(number, _end_in_order)
-
-
-def _end_in_order(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
-
-
-def _in_order(work: Coroutine[Any, Any, T]) -> T:
-    """Run, and let a signal cancel: one that unwound in the middle of a call would crash gRPC."""
-    came: list[int] = []
-
-    async def run() -> T:
-        running = asyncio.current_task()
-
-        def end(number: int) -> None:
-            came.append(number)
-            if running is not None:
-                running.cancel()
-
-        for number in ending_signals():
-            asyncio.get_running_loop().add_signal_handler(number, end, number)
-        return await work
-
-    try:
-        return asyncio.run(run())
-    except asyncio.CancelledError:
-        sys.exit(128 + came[0] if came else Exit.UNAVAILABLE)
-    finally:
-        _unwind_on_signals()

@@ -77,13 +77,16 @@ def running(node: NodePlace) -> NodeProcess | None:
     return process if _is_alive(process, node.home) else None
 
 
-def start(network: Network, node: NodePlace) -> NodeProcess:
-    """Start a node's process, detached from ours; it writes to the network's logs."""
+def start(network: Network, node: NodePlace, *, line: Sequence[str] | None = None) -> NodeProcess:
+    """Start a node's process, detached from ours; it writes to the network's logs.
+
+    `line`: another program in its place; the home has to stand among its arguments.
+    """
     network.logs.mkdir(exist_ok=True)
     with log_file(network, node).open("ab") as log:
         log_from = log.tell()
         child = subprocess.Popen(
-            command(node.home),
+            command(node.home) if line is None else line,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -127,7 +130,7 @@ def log_file(network: Network, node: NodePlace) -> Path:
 
 def last_words(network: Network, node: NodePlace) -> str:
     """Why a node's last process ended, from its log, for people; "" where it does not say."""
-    for line in reversed(_last_run(network, node).splitlines()):
+    for line in reversed(last_run(log_file(network, node), node).splitlines()):
         try:
             entry = json.loads(line)
         except ValueError:
@@ -143,18 +146,18 @@ def last_words(network: Network, node: NodePlace) -> str:
     return ""
 
 
-def _last_run(network: Network, node: NodePlace) -> str:
-    """The end of what the last process wrote; nothing of those before it."""
+def last_run(log: Path, node: NodePlace) -> str:
+    """The end of what the last process wrote into its log; nothing of those before it."""
     try:
         document = json.loads((node.home / PID_NAME).read_text(encoding="utf-8"))
         log_from = int(document["log_from"])
     except (OSError, ValueError, KeyError, TypeError):
         log_from = 0
     try:
-        with log_file(network, node).open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(log_from, size - _LOG_TAIL_BYTES))
-            return log.read().decode(errors="replace")
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(log_from, size - _LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace")
     except OSError:
         return ""
 

@@ -113,13 +113,23 @@ def test_a_rate_that_was_followed_holds() -> None:
     ("changed", "word"),
     [
         (record(settled_per_s=97), "were due"),
-        (record(latency_ms=1_100), "p99"),
+        (record(latency_ms=2_100), "p99"),
         (replace(record(), generator_errors=("v1: the stream has ended",)), "ended"),
     ],
 )
 def test_a_rate_that_was_not_followed_does_not_hold(changed: RunRecord, word: str) -> None:
     (complaint,) = why_not(changed)
     assert word in complaint
+
+
+def test_a_closed_loop_that_ran_out_of_transactions_says_so() -> None:
+    """It measured idle validators towards its end, and would look slow."""
+    closed = replace(record().plan, rate=None, in_flight=8, rate_guess=1_000)
+    found = replace(record(), plan=closed)
+    (complaint,) = why_not(found)
+    assert "--sign" in complaint
+    found.outcome.planned *= 2
+    assert why_not(found) == []
 
 
 @pytest.mark.parametrize(
