@@ -55,7 +55,7 @@ HASH = bytes(32)
 STRANGER = SigningKey(b"stranger".ljust(32, b"."))
 Refusal = tuple[grpc.StatusCode, str]
 FORMAT: Refusal = (S.INVALID_ARGUMENT, "E_FORMAT")
-UNARY = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status")
+UNARY = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status", "Evidence")
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +132,7 @@ class Door:
                 read=self.read(METHOD_RECEIPT, HASH), tx_hash=HASH
             ),
             "Status": gateway_pb2.StatusRequest(),
+            "Evidence": gateway_pb2.EvidenceRequest(),
         }
         return {name: message.SerializeToString() for name, message in messages.items()}
 

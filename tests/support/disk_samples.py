@@ -83,6 +83,7 @@ def commit(height: int, *batches: Batch, finalized: bool = True) -> Commit:
         log_root=bytes(32),
         state_root=bytes(32),
         void_count=0,
+        record=b"",
     )
     tip = Tip(
         height=height,

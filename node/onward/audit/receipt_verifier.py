@@ -98,7 +98,7 @@ def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
     Raises:
         ReceiptError: the first check that failed.
     """
-    chain_id, network, keys = _read_genesis(genesis)
+    chain_id, network, keys = read_genesis(genesis)
     transaction, proof, checkpoint, notes = _split(receipt)
     _need((transaction[0], proof[0]) == HEADERS, Code.FORMAT, f"the headers are not {HEADERS}")
     _need(len(transaction) >= 3, Code.FORMAT, "the transaction's part is cut off")
@@ -139,8 +139,11 @@ def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
     )
 
 
-def _read_genesis(data: bytes) -> tuple[bytes, str, dict[str, bytes]]:
-    """Check 1. Chain id, network name, the validators' keys by the names they sign notes with."""
+def read_genesis(data: bytes) -> tuple[bytes, str, dict[str, bytes]]:
+    """Check 1. Chain id, network name, the validators' keys by the names they sign notes with.
+
+    The keys stand in the order that gives each validator its index. Raises `ReceiptError`.
+    """
     _need(len(data) <= GENESIS_BYTES_MAX, Code.GENESIS, f"{len(data)} bytes are too many")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_ordered, parse_float=_no_float)
@@ -306,7 +309,7 @@ def _check_client(lines: list[str], tx_hash: bytes, chain_id: bytes, parties: in
         word, key_text, signature_text = [*line.split(" "), "", ""][:3]
         _need(word == "signer" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signer")
         keys.append(_base64(key_text, 32))
-        if not _is_signed(keys[-1], message, _base64(signature_text, 64)):
+        if not is_signed(keys[-1], message, _base64(signature_text, 64)):
             _fail(Code.CLIENT, f"the signature under {keys[-1].hex()} is not valid here")
     _need(len(set(keys)) == len(keys), Code.CLIENT, "one key signs twice")
     return keys
@@ -336,7 +339,7 @@ def _check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> 
         key_id = sha256(f"{name}\n\x01".encode() + keys[name]).digest()[:4]
         _need(data[:4] == key_id, Code.SIGNER, f"the key id of {name} is of another key")
         _need(name not in signed, Code.SIGNER, f"{name} signs twice")
-        _need(_is_signed(keys[name], text, data[4:]), Code.SIGNER, f"{name} did not sign this")
+        _need(is_signed(keys[name], text, data[4:]), Code.SIGNER, f"{name} did not sign this")
         signed.append(name)
     quorum = len(keys) - (len(keys) - 1) // 3
     counted = f"{len(signed)} validators of {len(keys)} signed, {quorum} needed"
@@ -344,7 +347,8 @@ def _check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> 
     return signed
 
 
-def _is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
+def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the Ed25519 signature is valid under the key, as libsodium judges."""
     try:
         crypto_sign_open(signature + message, key)
     except (CryptoError, ValueError):

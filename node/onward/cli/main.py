@@ -47,6 +47,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             module="network", attribute="network", summary="Make and run a network on this machine."
         ),
         "node": Entry(module="node", attribute="node", summary="Run one validator."),
+        "why-stuck": Entry(
+            module="why_stuck", attribute="why_stuck", summary="Why there is no progress."
+        ),
     },
     "Act": {
         "party": Entry(
@@ -74,6 +77,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Ask": {
         "query": Entry(
             module="query", attribute="query", summary="Agreements, lineage, parties, blocks, …"
+        ),
+        "evidence": Entry(
+            module="evidence",
+            attribute="evidence",
+            summary="Evidence against validators: fetch it, verify it offline.",
         ),
         "receipt": Entry(
             module="receipt",

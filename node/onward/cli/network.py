@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from onward.cli.output import (
     Exit,
@@ -149,6 +150,7 @@ def status(folder: Path) -> None:
         "chain_id": found.genesis.chain_id.hex(),
         "quorum": quorum,
         "available": alive >= quorum,
+        "accused": _accused(asked),
         "validators": [_report_json(item, top) for item in asked],
     }
 
@@ -159,6 +161,9 @@ def status(folder: Path) -> None:
         )
         out.print()
         out.print(_status_table(asked, top))
+        for name in _accused(asked):
+            out.print()
+            out.print(Text(f"! {name} has cheated: see onward evidence list", style="bold red"))
 
     answer(document, show, code=Exit.YES if alive >= quorum else Exit.UNAVAILABLE)
 
@@ -233,6 +238,12 @@ def _status_table(asked: Sequence[NodeReport], top: int) -> Any:
     return table
 
 
+def _accused(asked: Sequence[NodeReport]) -> list[str]:
+    """Against whom some node holds evidence."""
+    found = (item.status.accused for item in asked if item.status is not None)
+    return sorted({name for names in found for name in names})
+
+
 def _report_json(item: NodeReport, top: int) -> dict[str, Any]:
     document: dict[str, Any] = {"validator": item.node.name, "pid": item.pid, "up": False}
     found = item.status
@@ -249,6 +260,7 @@ def _report_json(item: NodeReport, top: int) -> dict[str, Any]:
         "time_ms": found.time_ms,
         "lag": top - found.height,
         "version": found.version,
+        "accused": list(found.accused),
         "peers": [
             {"validator": peer.validator, "up": peer.up, "height": peer.height}
             for peer in found.peers

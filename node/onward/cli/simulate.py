@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,8 @@ from onward.simulation.campaign import run_campaign
 from onward.simulation.mutants import MUTANTS
 from onward.simulation.report import Report, replay_command
 from onward.simulation.run import Result, run_seed
+from onward.simulation.shrink import plan_of, regression_test
+from onward.simulation.shrink import shrink as shrink_plan
 
 SEEDS_MAX = 1_000_000
 
@@ -43,9 +46,20 @@ class SeedRange(click.ParamType[range]):
 @click.option("--seed", type=click.IntRange(min=0), help="Run one seed and tell every event.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--mutant", type=click.Choice(sorted(MUTANTS)), help="Plant this bug first.")
+@click.option(
+    "--shrink",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Cut the failing --seed down to what matters, and write it to this file as a test.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def simulate(
-    seeds: range | None, seed: int | None, jobs: int, mutant: str | None, *, as_json: bool
+    seeds: range | None,
+    seed: int | None,
+    jobs: int,
+    mutant: str | None,
+    shrink: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Run seeded networks of validators through faults and liars, and check every promise.
 
@@ -54,6 +68,10 @@ def simulate(
     """
     if (seeds is None) == (seed is None):
         raise click.UsageError("say either --seeds A:B or --seed N")
+    if shrink is not None:
+        if seed is None:
+            raise click.UsageError("--shrink takes one --seed")
+        sys.exit(_shrink(seed, mutant or "", shrink))
     if seed is not None:
         sys.exit(_replay(seed, mutant or "", as_json=as_json))
     report = run_campaign(
@@ -87,6 +105,20 @@ def _replay(seed: int, mutant: str, *, as_json: bool) -> int:
     else:
         click.echo(f"seed {seed}: {result.failure or 'clean'}, audit {result.audit}")
     return 1 if result.failure else 0
+
+
+def _shrink(seed: int, mutant: str, path: Path) -> int:
+    shrunk = shrink_plan(plan_of(seed, mutant), lambda line: click.echo(line, err=True))
+    if shrunk is None:
+        click.echo(f"seed {seed} is clean: there is nothing to shrink")
+        return 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(regression_test(shrunk), encoding="utf-8")
+    for fault in shrunk.plan.schedule:
+        click.echo(str(fault))
+    click.echo(f"seed {seed}: {shrunk.failure}")
+    click.echo(f"{len(shrunk.plan.schedule)} faults after {shrunk.runs} runs, written to {path}")
+    return 1
 
 
 class _Progress:

@@ -475,8 +475,8 @@ class Core:
         if top.view <= self._known.final.view or not self._tree.is_valid(top.digest):
             return False
         blocks = self._tree.chain_to(top.digest)
-        tickets = tuple(self._known.ticket_of(block) for block in blocks)
-        self._out.add(Deliver(blocks=blocks, final=top, tickets=tickets))
+        records = tuple(self._known.record_of(block) for block in blocks)
+        self._out.add(Deliver(blocks=blocks, final=top, records=records))
         self._tree.advance(blocks[-1], top.digest)
         self._known.learn_final(top)
         self._forget()

@@ -90,13 +90,14 @@ class FetchBlock:
 class Deliver:
     """These blocks are final, in height order, each exactly once.
 
-    `final` finalizes the last one. `tickets` holds, per block, the certificates that allowed it as
-    far as they are known here: keep them with the block, for on a fork they name the guilty.
+    `final` finalizes the last one. `records` holds, per block, its notarization and the
+    nullifications between its parent and it, as far as they are known here: they are kept with the
+    block, for on a fork they name the guilty (forensics.py).
     """
 
     blocks: tuple[Block, ...]
     final: Certificate
-    tickets: tuple[tuple[Certificate, ...], ...]
+    records: tuple[tuple[Certificate, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,13 @@
-"""Certificates above the last delivered block, and what follows from them."""
+"""Certificates above the last delivered block, and what follows from them.
+
+Those of views that were settled lately are kept too, for one purpose: a certificate that excludes
+one of them proves who cheats.
+"""
 
 from __future__ import annotations
 
+from onward import limits
+from onward.consensus.evidence import OPPOSITE
 from onward.consensus.messages import Certificate, VoteKind
 from onward.errors import invariant
 from onward.ledger.block import Block
@@ -19,6 +25,8 @@ class Knowledge:
         self.top = final
         self.notarized: dict[int, Certificate] = {final.view: final}
         self.nullified: dict[int, Certificate] = {}
+        # The first of each (kind, view), down to VIEW_WINDOW views below `final`.
+        self._record: dict[tuple[int, int], Certificate] = {}
 
     def is_certified(self, kind: int, view: int) -> bool:
         """Whether a certificate of this kind for this view would tell nothing new."""
@@ -53,23 +61,18 @@ class Knowledge:
 
     def rival_of(self, certificate: Certificate) -> Certificate | None:
         """A known certificate that excludes this one, unless more than f validators cheat."""
-        view, digest = certificate.view, certificate.digest
-        finals = [item for item in (self.final, self.top) if item.view == view and item.signatures]
-        match certificate.kind:
-            case VoteKind.NULLIFY:
-                return finals[0] if finals else None
-            case VoteKind.FINALIZE:
-                others = [*finals, self.nullified.get(view)]
-            case _:
-                others = [self.notarized.get(view)]
-        for other in others:
-            if other is not None and other.signatures and other.digest != digest:
-                return other
+        view, kind = certificate.view, VoteKind(certificate.kind)
+        for other in (kind, OPPOSITE.get(kind)):
+            known = None if other is None else self._record.get((other, view))
+            if known is not None and known.digest != certificate.digest:
+                return known
         return None
 
     def learn(self, certificate: Certificate) -> None:
         """Take in a verified certificate. Of two notarizations of a view the first one stays."""
         view = certificate.view
+        if certificate.signatures:
+            self._record.setdefault((certificate.kind, view), certificate)
         if self._fills_final(certificate):
             if self.top is self.final:
                 self.top = certificate
@@ -95,6 +98,10 @@ class Knowledge:
             **{view: item for view, item in self.notarized.items() if view > final.view},
         }
         self.nullified = {v: item for v, item in self.nullified.items() if v > final.view}
+        oldest = final.view - limits.VIEW_WINDOW
+        self._record = {key: item for key, item in self._record.items() if key[1] > oldest}
+        if final.signatures:
+            self._record.setdefault((final.kind, final.view), final)
 
     def highest_reach(self) -> int:
         """The highest view that may be entered."""
@@ -112,11 +119,13 @@ class Knowledge:
         since = range(parent_view + 1, view)
         return (self.notarized[parent_view], *(self.nullified[item] for item in since))
 
-    def ticket_of(self, block: Block) -> tuple[Certificate, ...]:
-        """What is known of the certificates that justified this block."""
-        parent = self.notarized.get(block.parent_view)
-        since = (self.nullified.get(view) for view in range(block.parent_view + 1, block.view))
-        return tuple(item for item in (parent, *since) if item is not None)
+    def record_of(self, block: Block) -> tuple[Certificate, ...]:
+        """Its notarization and the nullifications between its parent and it, where known."""
+        own = self._record.get((VoteKind.NOTARIZE, block.view))
+        between = range(block.parent_view + 1, block.view)
+        since = (self._record.get((VoteKind.NULLIFY, view)) for view in between)
+        found = tuple(item for item in (own, *since) if item is not None)
+        return found[: limits.BLOCK_RECORD_CERTIFICATES_MAX]
 
     def is_justified(self, block: Block) -> bool:
         """Whether the parent is notarized and every view between is nullified."""

@@ -2,7 +2,8 @@
 
 A *vote* is the only promise: everything else is knowledge that proves itself, so messages may be
 lost, doubled and reordered. A *packet* bundles knowledge; packets to one peer merge by union.
-Batches travel by themselves, because they are large and each goes over each link once.
+Batches travel by themselves, because they are large and each goes over each link once, and so does
+evidence, because it is rare.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Annotated
 from onward import limits
 from onward.crypto.hashing import SIGN_VOTE
 from onward.errors import MalformedError
-from onward.ledger.block import Batch, Block, LanePoint
+from onward.ledger.block import Batch, Block, LanePoint, LaneStep
 from onward_proto.canonical import CanonicalError, decode, encode, nested, raw, uint
 
 _U53 = 2**53 - 1
@@ -145,7 +146,21 @@ class ChainPage:
     final: Annotated[Certificate | None, nested(4, Certificate)]
 
 
-PeerMessage = Packet | Batch | Fetch | ChainRequest | ChainPage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What proves that `signer` cheated: two of its votes, or two steps of its lane, never both.
+
+    The two stand in the order that `consensus.evidence` gives them, so that whoever finds the same
+    two makes the same bytes of them.
+    """
+
+    epoch: Annotated[int, uint(1, maximum=_U53)]
+    signer: Annotated[int, uint(2, maximum=limits.VALIDATORS_MAX - 1)]
+    votes: Annotated[tuple[Vote, ...], nested(3, Vote, count=2)]
+    steps: Annotated[tuple[LaneStep, ...], nested(4, LaneStep, count=2)]
+
+
+PeerMessage = Packet | Batch | Fetch | ChainRequest | ChainPage | Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +174,7 @@ class Frame:
     chain_page: Annotated[
         ChainPage | None, nested(5, ChainPage, maximum=limits.PEER_MESSAGE_BYTES_MAX)
     ]
+    evidence: Annotated[Evidence | None, nested(6, Evidence)]
 
 
 def vote_signed_bytes(chain_id: bytes, epoch: int, kind: int, view: int, digest: bytes) -> bytes:
@@ -182,6 +198,7 @@ def encode_frame(message: PeerMessage) -> bytes:
             fetch=message if isinstance(message, Fetch) else None,
             chain_request=message if isinstance(message, ChainRequest) else None,
             chain_page=message if isinstance(message, ChainPage) else None,
+            evidence=message if isinstance(message, Evidence) else None,
         )
     )
 
@@ -202,6 +219,7 @@ def decode_frame(data: bytes) -> PeerMessage:
             frame.fetch,
             frame.chain_request,
             frame.chain_page,
+            frame.evidence,
         )
         if message is not None
     ]

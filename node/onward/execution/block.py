@@ -64,6 +64,7 @@ class OrderedBlock:
     batches: tuple[Batch, ...]  # in delivery order
     heads: tuple[bytes, ...]  # of the batches
     opened: tuple[Opened | None, ...] = ()  # of the batches, where they were checked in this run
+    record: bytes = b""  # the certificates that led to it, where this node voted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +240,7 @@ class BlockExecution:
             log_root=log_root,
             state_root=update.root,
             void_count=len(self._done) - len(verdicts.leaf_hashes),
+            record=self._ordered.record,
         )
         rows = verdicts.rows
         rows[TIP_KEY] = encode(tip)
@@ -381,6 +383,7 @@ def genesis_writes(chain_id: bytes, genesis: Block, state: dict[str, bytes]) -> 
         log_root=frontier.root(),
         state_root=update.root,
         void_count=0,
+        record=b"",
     )
     rows: dict[bytes, bytes | None] = {
         CHAIN_KEY: chain_id,

@@ -176,6 +176,10 @@ class Gateway:
         """How the node is doing; for everyone."""
         return self._reads.status()
 
+    def evidence(self) -> tuple[bytes, ...]:
+        """The evidence files that the node holds; for everyone."""
+        return self._reads.evidence()
+
     def _reader(self, read: bytes, method: str, arguments: bytes) -> Reader:
         """Who asks, if the signed read is for just this and the key is the party's."""
         settings = self._settings

@@ -64,6 +64,9 @@ class ReadPort(Protocol):
     def status(self) -> NodeStatus:
         """How the node is doing."""
 
+    def evidence(self) -> tuple[bytes, ...]:
+        """The evidence files that the node holds."""
+
 
 class SubmissionInbox(Protocol):
     """The driver's door for submissions."""

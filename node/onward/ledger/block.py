@@ -81,6 +81,27 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStep:
+    """What the author of a batch signed, without the envelopes: enough to accuse it of a fork."""
+
+    seq: Annotated[int, uint(1, maximum=_U53)]
+    previous: Annotated[bytes, raw(2, size=32)]
+    body_hash: Annotated[bytes, raw(3, size=32)]
+    signature: Annotated[bytes, raw(4, size=64)]
+
+    @classmethod
+    def of(cls, batch: Batch) -> LaneStep:
+        """The step that a batch takes."""
+        body = encode(_BatchBody(envelopes=batch.envelopes))
+        return cls(
+            seq=batch.seq,
+            previous=batch.previous,
+            body_hash=tagged_hash(TAG_BATCH_BODY, body),
+            signature=batch.signature,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _BatchBody:
     envelopes: Annotated[
         tuple[bytes, ...],
@@ -118,14 +139,18 @@ def block_digest(block: Block) -> Digest:
 
 def batch_head(chain_id: bytes, batch: Batch) -> Digest:
     """The head of a batch: names it and, through `previous`, every earlier batch of its lane."""
-    body = encode(_BatchBody(envelopes=batch.envelopes))
+    return head_of(chain_id, LaneStep.of(batch), epoch=batch.epoch, author=batch.author)
+
+
+def head_of(chain_id: bytes, step: LaneStep, *, epoch: int, author: int) -> Digest:
+    """The head of a batch of which only its place and the hash of its content are known."""
     head = _BatchHead(
         chain_id=chain_id,
-        epoch=batch.epoch,
-        author=batch.author,
-        seq=batch.seq,
-        previous=batch.previous,
-        body_hash=tagged_hash(TAG_BATCH_BODY, body),
+        epoch=epoch,
+        author=author,
+        seq=step.seq,
+        previous=step.previous,
+        body_hash=step.body_hash,
     )
     return tagged_hash(TAG_BATCH, encode(head))
 

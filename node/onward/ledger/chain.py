@@ -46,7 +46,8 @@ class StoredBlock:
 
     `final` is its own finalization certificate in canonical bytes, empty where a descendant's
     finalized it. `log_size` and `log_root` are the log's after this block; `first_leaf` is where
-    its leaves begin.
+    its leaves begin. `record`: the certificates that led to it, as this node knew them (a
+    `consensus.forensics.BlockRecord`, or empty); no two nodes need have the same.
     """
 
     block: Annotated[Block, nested(1, Block)]
@@ -57,6 +58,7 @@ class StoredBlock:
     log_root: Annotated[bytes, raw(6, size=32)]
     state_root: Annotated[bytes, raw(7, size=32)]
     void_count: Annotated[int, uint(8, maximum=limits.BLOCK_BODIES_MAX)]
+    record: Annotated[bytes, raw(9, maximum=limits.BLOCK_RECORD_BYTES_MAX)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ block below it is too. The body of this port is LevelDB at a node and a dictiona
     p/<contract>/<row key>    projections: outside the state root, rebuildable
     w/<height u64>            the write sets of a recent block
     z/<height u64>            map nodes that this height superseded, until they are removed
+    e/<signer><place><offence>  evidence against a validator (`replica.accusations`)
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ CHECKPOINT = b"k/"
 PROJECTION = b"p/"
 WRITES = b"w/"
 STALE = b"z/"
+EVIDENCE = b"e/"
 
 TIP_KEY = META + b"tip"
 CHAIN_KEY = META + b"chain"

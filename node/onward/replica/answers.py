@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from onward.ledger.chain import StoredTransaction
 from onward.replica.effects import Verdict
@@ -20,14 +21,33 @@ class Submission:
     verdicts: tuple[Verdict, ...]
 
 
+class LinkFault(StrEnum):
+    """Why two validators had no link. Kinds and not sentences: a status is open to everyone."""
+
+    NONE = ""
+    UNREACHABLE = "unreachable"  # nobody listens, or there is no way
+    SILENT = "silent"  # a connection, and no word in time
+    CERTIFICATE = "certificate"  # who listens has not the key that the genesis names
+    TLS = "tls"  # one side speaks TLS and the other does not, or does not like what it sees
+    CHAIN = "chain"  # the other one's genesis is not ours
+    REFUSED = "refused"  # anything else that one side said
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerStatus:
-    """What a node knows of another validator. `height`: how far that one says it has delivered."""
+    """What a node knows of another validator. `height`: how far that one says it has delivered.
+
+    `heard_ago_ms`: since its last message, None where none came. `fault`: the last reason for which
+    there was no link, which may be long past: see `fault_ago_ms`.
+    """
 
     validator: str
     index: int
     up: bool
     height: int
+    heard_ago_ms: int | None = None
+    fault: LinkFault = LinkFault.NONE
+    fault_ago_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +56,11 @@ class NodeStatus:
 
     `height`, `state_root` and `time_ms` are the executed tip's; `finalized_height` may be ahead of
     it. `checkpoint_height` is the last one whose checkpoint a quorum signed; 0 where unknown.
+
+    What comes behind `peers` is 0, "" or None where an older node leaves it out. `now_ms` is the
+    node's own clock; `finalized_ago_ms` counts from the last block that became final before its
+    eyes, and is None when none has since its process began; `not_voted` says why it last did not
+    vote on a proposal. `accused` names the validators against whom it holds evidence.
     """
 
     network: str
@@ -51,6 +76,17 @@ class NodeStatus:
     checkpoint_height: int
     version: str
     peers: tuple[PeerStatus, ...]
+    now_ms: int = 0
+    uptime_ms: int = 0
+    finalized_ago_ms: int | None = None
+    in_flight: int = 0
+    not_voted: str = ""
+    not_voted_ago_ms: int = 0
+    heartbeat_ms: int = 0
+    timeout_ms_max: int = 0
+    future_ms_max: int = 0
+    past_ms_max: int = 0
+    accused: tuple[str, ...] = ()
 
 
 def verdict_of(stored: StoredTransaction) -> Verdict:

@@ -66,13 +66,15 @@ class Checkpoints:
         self._judged[result.height] = {self.me}
         for signer, early in self._early.items():
             signature = early.pop(result.height, None)
-            if signature is not None:
+            if signature is not None and not self._has_quorum(result.height):
                 self._count(signer, result.height, signature)
         self._forget(result.height - limits.CHECKPOINT_HEIGHTS_KEPT)
         return self._certify(result.height)
 
     def learn(self, peer: ValidatorIndex, item: CheckpointSignature) -> tuple[WriteBatch, ...]:
         """Take a peer's signature. Answers the store writes of what it certifies."""
+        if item.height <= self.best.height:
+            return ()  # certified without it
         if item.height in self._notes:
             if peer in self._judged[item.height]:
                 return ()  # one try each: a wrong one proves nothing, but checking it costs
@@ -99,10 +101,13 @@ class Checkpoints:
         if self._verify(key, self._notes[height][1], signature):
             self._signatures[height][signer] = signature
 
+    def _has_quorum(self, height: int) -> bool:
+        return len(self._signatures[height]) >= self._genesis.validators.quorum
+
     def _certify(self, height: int) -> tuple[WriteBatch, ...]:
-        signatures = self._signatures[height]
-        if len(signatures) < self._genesis.validators.quorum or height <= self.best.height:
+        if height <= self.best.height or not self._has_quorum(height):
             return ()
+        signatures = self._signatures[height]
         result, text = self._notes[height]
         self.best = result
         lines = []

@@ -15,9 +15,10 @@ from onward.consensus.effects import (
     StoreBatch,
     TipsMoved,
 )
+from onward.consensus.evidence import evidence_of_fork
 from onward.consensus.lanes import DurableBatch, Lanes, LanesConfig
 from onward.consensus.links import Link
-from onward.consensus.messages import Fetch
+from onward.consensus.messages import Evidence, Fetch
 from onward.errors import Unavailable
 from onward.execution.block import ExecutedBlock, OrderedBlock
 from onward.ledger.block import Batch, Block, Cut, block_digest
@@ -36,11 +37,18 @@ if TYPE_CHECKING:
 class Dissemination:
     """Everything about batches. `out` gives the outbox of the step that is going on."""
 
-    def __init__(self, config: ReplicaConfig, root: Block, out: Callable[[], Outbox]) -> None:
-        """`root`: the last delivered block."""
+    def __init__(
+        self,
+        config: ReplicaConfig,
+        root: Block,
+        out: Callable[[], Outbox],
+        accuse: Callable[[Evidence], None],
+    ) -> None:
+        """`root`: the last delivered block; `accuse` is told of the author of a forked lane."""
         validators = config.genesis.validators
         self._me = config.me
         self._out = out
+        self._accuse = accuse
         self.mempool = Mempool()
         self.lanes = Lanes(
             LanesConfig(
@@ -217,6 +225,7 @@ class Dissemination:
                         self._ack_at_ms = now_ms + (busy_ms if self._is_busy else idle_ms)
                 case LaneForked():
                     out.happened("lane_forked", lane=effect.first.author, seq=effect.first.seq)
+                    self._accuse(evidence_of_fork(effect.first, effect.second))
                 case Misbehaved():
                     out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
                 case _:

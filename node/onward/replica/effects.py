@@ -19,6 +19,8 @@ The order of a step's effects is a rule of safety:
 6. `serve` asks the driver to read a `ChainPage` from disk (blocks and batches from a height on) and
    to send it to the peer; the replica itself never reads the batch log.
 7. `wake_at_ms`: the next step, with `Tick`, at the latest then. It replaces every earlier wish.
+8. `halt`: no further step. What this one and earlier ones persist, store and send is done as ever,
+   and then the node ends with this error: the evidence of a fork must outlive it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 
 from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import PeerMessage
-from onward.errors import RejectedError, Unavailable
+from onward.errors import DivergenceError, RejectedError, Unavailable
 from onward.ledger.block import Batch
 from onward.ledger.leaf import LedgerEvent
 from onward.ledger.store import WriteBatch
@@ -181,3 +183,4 @@ class Effects:
     serve: tuple[Serve, ...] = ()
     wake_at_ms: int | None = None
     events: tuple[Happened, ...] = ()
+    halt: DivergenceError | None = None

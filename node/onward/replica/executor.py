@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from onward import limits
 from onward.errors import CorruptionError, invariant
@@ -12,13 +13,27 @@ from onward.ledger.block import Cut, Executed
 from onward.ledger.chain import Tip, read_block, read_tip
 from onward.ledger.store import Store
 
+BeginBlock = Callable[[Store, Tip, OrderedBlock, ContractFor, AtHand], BlockExecution]
+"""How the execution of a block begins. Every node uses `BlockExecution` itself."""
+
 
 class Executor:
     """Executes delivered blocks behind the votes, and remembers what each height resulted in."""
 
-    __slots__ = ("_at_hand", "_contract_for", "_current", "_queue", "_recent", "_store", "tip")
+    __slots__ = (
+        "_at_hand",
+        "_begin",
+        "_contract_for",
+        "_current",
+        "_queue",
+        "_recent",
+        "_store",
+        "tip",
+    )  # fmt: skip
 
-    def __init__(self, store: Store, contract_for: ContractFor) -> None:
+    def __init__(
+        self, store: Store, contract_for: ContractFor, begin: BeginBlock = BlockExecution
+    ) -> None:
         """Begins at the store's tip. Raises `CorruptionError` for a store without a chain."""
         tip = read_tip(store)
         if tip is None:
@@ -26,6 +41,7 @@ class Executor:
         self.tip: Tip = tip
         self._store = store
         self._contract_for = contract_for
+        self._begin = begin
         self._at_hand = AtHand(store)
         self._queue: deque[OrderedBlock] = deque()
         self._recent: dict[int, tuple[Executed, Cut]] = {}
@@ -61,7 +77,7 @@ class Executor:
             if not self._queue:
                 return None
             ordered = self._queue.popleft()
-            work = BlockExecution(self._store, self.tip, ordered, self._contract_for, self._at_hand)
+            work = self._begin(self._store, self.tip, ordered, self._contract_for, self._at_hand)
             self._current = ordered, work
         ordered, work = self._current
         if not work.run(limits.EXECUTION_SLICE_BODIES):

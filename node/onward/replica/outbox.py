@@ -11,6 +11,7 @@ from onward.consensus.messages import (
     PeerMessage,
     Vote,
 )
+from onward.errors import DivergenceError
 from onward.ledger.block import Batch, Block, Cut
 from onward.ledger.store import WriteBatch
 from onward.replica.effects import (
@@ -45,6 +46,7 @@ class Outbox:
         self._votes: dict[tuple[int, int], Vote] = {}
         self._checkpoints: dict[int, CheckpointSignature] = {}
         self.tell_tips = False
+        self.halt: DivergenceError | None = None
 
     def broadcast(self, packet: Packet) -> None:
         """Merge a packet into the one that goes to everybody."""
@@ -100,6 +102,7 @@ class Outbox:
             serve=tuple(self.serve),
             wake_at_ms=wake_at_ms,
             events=tuple(self.events),
+            halt=self.halt,
         )
 
     def _packet(self, height: int, tips: Cut) -> Packet:

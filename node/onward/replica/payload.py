@@ -61,7 +61,7 @@ class PayloadRules:
                 reason=f"claims another result of block {block.executed.height}",
             )
         if first_sight:
-            return self._timely(block, now_ms)
+            return self._timely(block, parent, now_ms)
         return VALID
 
     def _fault(self, block: Block, parent: Block) -> str:
@@ -81,9 +81,16 @@ class PayloadRules:
             return f"orders new batches while execution lags by {lag} blocks"
         return ""
 
-    def _timely(self, block: Block, now_ms: int) -> Judgement:
+    def _timely(self, block: Block, parent: Block, now_ms: int) -> Judgement:
+        """Near enough to this clock, or as near as the parent's time allows.
+
+        Where a quorum's clocks were a day ahead, the chain is in tomorrow, and once they are put
+        right no child could be timely until tomorrow: the least time that a child may have is taken
+        however far ahead it is. It moves the chain on by a millisecond, which no liar gains from.
+        """
         ahead = block.time_ms - now_ms
-        if ahead > self._parameters.future_ms_max:
+        is_least = block.time_ms == parent.time_ms + 1
+        if ahead > self._parameters.future_ms_max and not is_least:
             return Judgement(
                 verdict=BlockVerdict.NOT_NOW,
                 reason=f"{ahead} ms ahead of this clock",

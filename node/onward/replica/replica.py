@@ -35,24 +35,28 @@ from onward.consensus.effects import (
     SendTo,
     Validate,
 )
+from onward.consensus.evidence import evidence_of_votes
+from onward.consensus.forensics import encode_record
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import (
     EMPTY_PACKET,
     Certificate,
     ChainPage,
     ChainRequest,
+    Evidence,
     Fetch,
     Packet,
     VoteKind,
 )
 from onward.crypto.signing import Signer, Verify
 from onward.errors import CorruptionError, DivergenceError, PeerFault
-from onward.execution.block import ExecutedBlock, OrderedBlock
+from onward.execution.block import BlockExecution, ExecutedBlock, OrderedBlock
 from onward.execution.body import ContractFor
 from onward.ledger.block import Batch, Block, Executed, set_hash
 from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
 from onward.ledger.genesis import Genesis
 from onward.ledger.store import BATCH_PLACE, BLOCK_HEIGHT, Store
+from onward.replica.accusations import Accusations
 from onward.replica.catchup import CatchUp, unsigned_final
 from onward.replica.checkpoints import Checkpoints
 from onward.replica.dissemination import Dissemination
@@ -70,7 +74,7 @@ from onward.replica.effects import (
     Tick,
     Verdict,
 )
-from onward.replica.executor import Executor
+from onward.replica.executor import BeginBlock, Executor
 from onward.replica.outbox import Outbox
 from onward.replica.proposals import Proposals
 from onward.types import Digest, ValidatorIndex
@@ -87,6 +91,7 @@ class ReplicaConfig:
     verify: Verify
     contract_for: ContractFor
     journal_segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
+    begin_block: BeginBlock = BlockExecution
 
 
 class Replica:
@@ -104,7 +109,7 @@ class Replica:
         self._now_ms = 0
         self._out = Outbox()
         self._heights: dict[int, int] = {}  # how far each peer says it has delivered
-        self._executor = Executor(store, config.contract_for)
+        self._executor = Executor(store, config.contract_for, config.begin_block)
         root = read_block(store, self._executor.height)
         if root is None:
             raise CorruptionError(f"the database has no block {self._executor.height}, its tip")
@@ -123,7 +128,8 @@ class Replica:
             root.block,
             _final_of(root, self._executor.tip.digest),
         )
-        self._lanes = Dissemination(config, root.block, self._out_now)
+        self._accusations = Accusations(genesis, config.verify, store, self._out_now)
+        self._lanes = Dissemination(config, root.block, self._out_now, self._accusations.accuse)
         self._proposals = Proposals(
             genesis.parameters,
             set_hash(genesis.validators),
@@ -168,6 +174,11 @@ class Replica:
     def checkpoint_height(self) -> int:
         """The newest height whose result a quorum has signed."""
         return self._checkpoints.best.height
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What is proved against validators: by signer as it was at the boot, then as it came."""
+        return self._accusations.held
 
     @property
     def waiting(self) -> int:
@@ -260,6 +271,8 @@ class Replica:
                     self._out.serve.append(request)
                 case ChainPage():
                     self._receive_page(event.peer, event.message)
+                case Evidence():
+                    self._accusations.hear(event.message)
                 case _:
                     assert_never(event.message)
         except PeerFault as fault:
@@ -302,8 +315,10 @@ class Replica:
         )
 
     def _greet(self, peer: ValidatorIndex) -> None:
-        """A fresh connection: signatures that were sent on an earlier one may be lost."""
+        """A fresh connection: what was sent on an earlier one may be lost."""
         self._out.send(peer, self._dressed(EMPTY_PACKET))
+        for evidence in self._accusations.of_each():
+            self._out.send(peer, evidence)
 
     # -- the core's wishes -------------------------------------------------------------------------
 
@@ -345,10 +360,12 @@ class Replica:
         match fault:
             case EvidenceFound():
                 self._out.happened("equivocation", signer=fault.first.signer, view=fault.first.view)
+                epoch = self._config.genesis.validators.epoch
+                self._accusations.accuse(evidence_of_votes(epoch, fault.first, fault.second))
             case Misbehaved():
                 self._out.happened("misbehaved", peer=fault.peer, reason=fault.reason)
             case ForkDetected():
-                raise DivergenceError(
+                self._out.halt = DivergenceError(
                     f"two finalizations exclude each other: views {fault.first.view} and "
                     f"{fault.second.view}; more than f validators cheat"
                 )
@@ -403,6 +420,7 @@ class Replica:
                     block=block,
                     digest=_digest_in(effect, index),
                     final=encode(effect.final) if own else b"",
+                    record=encode_record(effect.records[index]),
                     batches=tuple(link.batch for link in links),
                     heads=tuple(link.head for link in links),
                     opened=tuple(link.opened for link in links),

@@ -239,6 +239,16 @@ class Client:
         )
         return convert.status_in(reply)
 
+    async def evidence(self) -> tuple[bytes, ...]:
+        """The evidence files of one node. They are not checked here."""
+
+        async def ask(node: NodeClient) -> tuple[bytes, ...]:
+            request = gateway_pb2.EvidenceRequest()
+            answer = gateway_pb2.EvidenceReply
+            return tuple((await node.call("Evidence", request, answer, self._timeout_ms)).files)
+
+        return await self._somewhere(ask)
+
     def _read(self, node: NodeClient, reader: ReadingParty, method: str, arguments: bytes) -> bytes:
         scope = ReadScope(
             chain_id=self._chain_id,

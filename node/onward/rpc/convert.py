@@ -18,7 +18,7 @@ from onward.errors import MalformedError, Unavailable
 from onward.ledger.block import Block, block_digest
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import LedgerEvent, TransactionLeaf
-from onward.replica.answers import NodeStatus, PeerStatus, Submission, verdict_of
+from onward.replica.answers import LinkFault, NodeStatus, PeerStatus, Submission, verdict_of
 from onward.replica.effects import Verdict
 from onward.rpc.ports import Result
 from onward.rpc.status import failure_of
@@ -29,6 +29,7 @@ from onward_proto.v1 import gateway_pb2, peer_pb2
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 _HASH_BYTES = 32
+_LINK_FAULTS = frozenset(LinkFault)
 
 
 def parse(cls: type[M], data: bytes) -> M:
@@ -147,10 +148,27 @@ def status_out(status: NodeStatus) -> gateway_pb2.StatusReply:
         version=status.version,
         peers=[
             gateway_pb2.PeerStatus(
-                validator=peer.validator, index=peer.index, up=peer.up, height=peer.height
+                validator=peer.validator,
+                index=peer.index,
+                up=peer.up,
+                height=peer.height,
+                heard_ago_ms=peer.heard_ago_ms,
+                fault=peer.fault,
+                fault_ago_ms=peer.fault_ago_ms,
             )
             for peer in status.peers
         ],
+        now_ms=status.now_ms,
+        uptime_ms=status.uptime_ms,
+        finalized_ago_ms=status.finalized_ago_ms,
+        in_flight=status.in_flight,
+        not_voted=status.not_voted,
+        not_voted_ago_ms=status.not_voted_ago_ms,
+        heartbeat_ms=status.heartbeat_ms,
+        timeout_ms_max=status.timeout_ms_max,
+        future_ms_max=status.future_ms_max,
+        past_ms_max=status.past_ms_max,
+        accused=status.accused,
     )
 
 
@@ -217,6 +235,7 @@ def block_in(message: gateway_pb2.BlockReply) -> StoredBlock:
         log_root=message.log_root,
         state_root=message.state_root,
         void_count=message.void_count,
+        record=b"",
     )
 
 
@@ -235,10 +254,33 @@ def status_in(message: gateway_pb2.StatusReply) -> NodeStatus:
         finalized_height=message.finalized_height,
         checkpoint_height=message.checkpoint_height,
         version=message.version,
-        peers=tuple(
-            PeerStatus(validator=peer.validator, index=peer.index, up=peer.up, height=peer.height)
-            for peer in message.peers
+        peers=tuple(_peer_status_in(peer) for peer in message.peers),
+        now_ms=message.now_ms,
+        uptime_ms=message.uptime_ms,
+        finalized_ago_ms=(
+            message.finalized_ago_ms if message.HasField("finalized_ago_ms") else None
         ),
+        in_flight=message.in_flight,
+        not_voted=message.not_voted,
+        not_voted_ago_ms=message.not_voted_ago_ms,
+        heartbeat_ms=message.heartbeat_ms,
+        timeout_ms_max=message.timeout_ms_max,
+        future_ms_max=message.future_ms_max,
+        past_ms_max=message.past_ms_max,
+        accused=tuple(message.accused),
+    )
+
+
+def _peer_status_in(peer: gateway_pb2.PeerStatus) -> PeerStatus:
+    return PeerStatus(
+        validator=peer.validator,
+        index=peer.index,
+        up=peer.up,
+        height=peer.height,
+        heard_ago_ms=peer.heard_ago_ms if peer.HasField("heard_ago_ms") else None,
+        # A newer node may know kinds that this program does not.
+        fault=LinkFault(peer.fault) if peer.fault in _LINK_FAULTS else LinkFault.REFUSED,
+        fault_ago_ms=peer.fault_ago_ms,
     )
 
 

@@ -13,7 +13,14 @@ from collections import deque
 from typing import TypeVar
 
 from onward import limits
-from onward.consensus.messages import ChainPage, Fetch, Packet, PeerMessage, encode_frame
+from onward.consensus.messages import (
+    ChainPage,
+    Evidence,
+    Fetch,
+    Packet,
+    PeerMessage,
+    encode_frame,
+)
 from onward.ledger.block import Batch
 
 T = TypeVar("T")
@@ -118,6 +125,8 @@ def weight_of(message: PeerMessage) -> int:
             return _PAGE_BYTES if message.entries else _FIXED_BYTES
         case Fetch():
             return _FIXED_BYTES + 36 * (len(message.blocks) + len(message.batches))
+        case Evidence():
+            return _FIXED_BYTES + 4 * _VOTE_BYTES
         case _:
             return _FIXED_BYTES
 

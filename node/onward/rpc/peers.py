@@ -30,6 +30,7 @@ from onward.errors import (
     Unavailable,
     unreachable,
 )
+from onward.replica.answers import LinkFault
 from onward.rpc import tls
 from onward.rpc.convert import parse_peer_frame, peer_frames, peer_hello
 from onward.rpc.hello import Hello, Side, check_address, check_proof, read_hello
@@ -93,12 +94,14 @@ class _Stream:
 class _Link:
     """What we keep of one peer between and during its connections."""
 
-    __slots__ = ("outbox", "session", "shut_out_until")
+    __slots__ = ("fault", "fault_at", "outbox", "session", "shut_out_until")
 
     def __init__(self) -> None:
         self.outbox = Outbox()
         self.session: asyncio.Task[None] | None = None
         self.shut_out_until = 0.0  # by the event loop's clock
+        self.fault = LinkFault.NONE
+        self.fault_at = 0.0  # by the event loop's clock
 
 
 class PeerNetwork:
@@ -138,6 +141,14 @@ class PeerNetwork:
         """Whether the peer's stream stands."""
         return peer in self._links and self._links[peer].session is not None
 
+    def fault(self, peer: ValidatorIndex) -> tuple[LinkFault, int]:
+        """Why there was last no link to the peer, and how many milliseconds ago that was."""
+        link = self._links[peer]
+        if link.fault is LinkFault.NONE:
+            return link.fault, 0
+        ago_s = asyncio.get_running_loop().time() - link.fault_at
+        return link.fault, int(ago_s * 1000)
+
     def outbox_bytes(self, peer: ValidatorIndex) -> int:
         """How much waits to be sent to the peer."""
         return self._links[peer].outbox.bytes
@@ -175,6 +186,7 @@ class PeerNetwork:
             failure = failure_of(error)
         else:
             return
+        self._note_caller(context, failure.code)
         self._events.peer_refused(str(context.peer()), f"{failure.code}: {failure.message}")
         await context.abort(failure.status, failure.message, failure.metadata)
 
@@ -239,15 +251,20 @@ class PeerNetwork:
                     await self._introduce(peer, stream)
                 await self._session(peer, stream)
             except TimeoutError:
+                self._note_fault(peer, LinkFault.SILENT)
                 return "the handshake took too long"
             except grpc.aio.AioRpcError as error:
+                self._note_fault(peer, _fault_of(error))
                 return _reason_of(error)
             except (asyncio.InvalidStateError, grpc.aio.UsageError):
                 # A write after the stream's end; its status says what ended it.
-                return _reason_of(error_of(await call.code(), await call.details() or "", ()))
+                ended = error_of(await call.code(), await call.details() or "", ())
+                self._note_fault(peer, _fault_of(ended))
+                return _reason_of(ended)
             except OnwardError as error:
                 if is_fatal(error):
                     raise
+                self._note_fault(peer, _fault_of(error))
                 return str(error)
             finally:
                 call.cancel()
@@ -335,6 +352,19 @@ class PeerNetwork:
         self._links[peer].shut_out_until = loop.time() + limits.PEER_SHUT_OUT_MS / 1000
         self._events.peer_refused(f"validator {peer}", reason)
 
+    def _note_fault(self, peer: ValidatorIndex, fault: LinkFault) -> None:
+        link = self._links[peer]
+        link.fault, link.fault_at = fault, asyncio.get_running_loop().time()
+
+    def _note_caller(self, context: Any, code: str) -> None:
+        """Remember why a validator's call was refused; its certificate says who it was."""
+        leaf = _leaf_of(context)
+        key = None if leaf is None else tls.issuer_of(leaf)
+        peer = None if key is None else self._settings.validators.index_of(key)
+        if peer is not None and peer in self._links:
+            is_chain = code == RejectCode.CHAIN
+            self._note_fault(peer, LinkFault.CHAIN if is_chain else LinkFault.REFUSED)
+
     def _side(self) -> Side:
         settings = self._settings
         return Side(
@@ -369,6 +399,24 @@ def _leaf_of(context: Any) -> bytes | None:
     if not found:
         unreachable("a TLS server that demands certificates let a client in without one")
     return bytes(found[0])
+
+
+def _fault_of(error: grpc.aio.AioRpcError | OnwardError) -> LinkFault:
+    """The kind of what kept a link from standing. What gRPC means it says in words only."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        metadata = tuple(error.trailing_metadata() or ())
+        error = error_of(error.code(), error.details() or "", metadata)
+    text = str(error)
+    if isinstance(error, RejectedError) and error.code == RejectCode.CHAIN:
+        return LinkFault.CHAIN
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return LinkFault.CERTIFICATE
+    if "handshake failed" in text or "WRONG_VERSION" in text:
+        return LinkFault.TLS
+    if isinstance(error, Unavailable):
+        is_deaf = "deadline" in text or "timed out" in text or "left during" in text
+        return LinkFault.SILENT if is_deaf else LinkFault.UNREACHABLE
+    return LinkFault.REFUSED
 
 
 def _reason_of(error: grpc.aio.AioRpcError | OnwardError) -> str:

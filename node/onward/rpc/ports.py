@@ -68,5 +68,8 @@ class GatewayPort(Protocol):
     def status(self) -> NodeStatus:
         """How the node is doing."""
 
+    def evidence(self) -> tuple[bytes, ...]:
+        """The evidence files that the node holds."""
+
     def failed(self, error: Exception) -> None:
         """A request met a fault of our own: one that ends the node, or a bug that only it met."""

@@ -47,6 +47,7 @@ class GatewayService:
             "Block": self._block,
             "Receipt": self._receipt,
             "Status": self._status,
+            "Evidence": self._evidence,
         }
         methods: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(self._guarded(handle))
@@ -91,6 +92,10 @@ class GatewayService:
     async def _status(self, data: bytes) -> Message:
         convert.parse(gateway_pb2.StatusRequest, data)
         return convert.status_out(self._port.status())
+
+    async def _evidence(self, data: bytes) -> Message:
+        convert.parse(gateway_pb2.EvidenceRequest, data)
+        return gateway_pb2.EvidenceReply(files=self._port.evidence())
 
     async def _submit_stream(self, _requests: object, context: Any) -> None:
         """Many submissions at once; a malformed message ends the stream, a refusal does not."""

@@ -103,6 +103,19 @@ def check_leaf(certificate_pem: bytes, public_key: bytes) -> bytes:
     return sha256(certificate.public_bytes(Encoding.DER)).digest()
 
 
+def issuer_of(certificate_pem: bytes) -> bytes | None:
+    """The identity key that really issued a certificate; None where it is not of our making."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    for name in certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME):
+        try:
+            key = bytes.fromhex(str(name.value))
+            check_leaf(certificate_pem, key)
+        except (RejectedError, ValueError):
+            continue
+        return key
+    return None
+
+
 def server_credentials(
     identity: TlsIdentity, *, client_keys: tuple[bytes, ...] = ()
 ) -> grpc.ServerCredentials:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 from onward.consensus.messages import Packet, PeerMessage
 from onward.crypto.signing import SigningKey, verify
@@ -13,45 +13,43 @@ from onward.errors import CorruptionError, DivergenceError, InvariantError
 from onward.execution.body import ContractFor
 from onward.gateway.door import Gateway
 from onward.gateway.ports import DoorSettings
-from onward.ledger.chain import read_block, read_tip
-from onward.replica.answers import NodeStatus, PeerStatus
 from onward.replica.effects import PeerDown, PeerUp
 from onward.replica.replica import Replica, ReplicaConfig
 from onward.rpc.peers import PeerNetwork, PeerSettings
 from onward.rpc.tls import TlsIdentity
 from onward.runtime.clock import Clock
 from onward.runtime.driver import Driver, DriverPorts
+from onward.runtime.evidence_files import EvidenceFiles
 from onward.runtime.home import NodeHome
 from onward.runtime.inbox import Inbox
 from onward.runtime.reads import NodeReads
+from onward.runtime.reporting import RecentEvents, StatusReport, validator_names
 from onward.runtime.verification import LoopVerifier
 from onward.storage.catch_up import chain_page
 from onward.storage.disk import NodeDisk
-from onward.telemetry.events import EventSink, Log
+from onward.telemetry.events import Log
 from onward.telemetry.metrics import Metrics
-from onward.types import Digest, ValidatorIndex
-
-
-def _program_version() -> str:
-    """The version of the distribution; 0 where it runs without being installed."""
-    try:
-        return version("onward-ledger")
-    except PackageNotFoundError:
-        return "0"
-
-
-VERSION = _program_version()
+from onward.types import ValidatorIndex
 
 
 class PeerWatch:
     """`rpc.ports.PeerEvents`: what happens on the links, on its way to the inbox and the log."""
 
-    def __init__(self, inbox: Inbox, log: Log, metrics: Metrics, names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        log: Log,
+        metrics: Metrics,
+        names: tuple[str, ...],
+        monotonic_ms: Callable[[], int],
+    ) -> None:
         self._inbox = inbox
+        self._monotonic_ms = monotonic_ms
         self._log = log
         self._metrics = metrics
         self._names = names
         self.heights: dict[ValidatorIndex, int] = {}
+        self.heard_at_ms: dict[ValidatorIndex, int] = {}
 
     def peer_up(self, peer: ValidatorIndex) -> None:
         """Tell the replica."""
@@ -67,6 +65,7 @@ class PeerWatch:
 
     async def received(self, peer: ValidatorIndex, message: PeerMessage, size: int) -> None:
         """Queue a message; returns when the peer may send its next one."""
+        self.heard_at_ms[peer] = self._monotonic_ms()
         if isinstance(message, Packet):
             self.heights[peer] = max(message.height, self.heights.get(peer, 0))
         await self._inbox.receive(peer, message, size)
@@ -120,28 +119,26 @@ def assemble(
         disk.store,
     )
     inbox = Inbox()
-    watch = PeerWatch(inbox, log, metrics, _names(home))
-    settings = PeerSettings(
-        chain_id=genesis.chain_id,
-        validators=genesis.validators,
-        index=home.index,
-        signer=signer,
-        verify=verify,
-        addresses=_addresses(home),
-        tls=None if home.config.peers.plaintext else identity,
-        nonce=lambda: secrets.token_bytes(32),
+    watch = PeerWatch(inbox, log, metrics, validator_names(home), clock.monotonic_ms)
+    peers = PeerNetwork(_peer_settings(home, signer, identity), watch)
+    events = RecentEvents(log, metrics, clock.monotonic_ms)
+    status = StatusReport(
+        home,
+        replica,
+        disk,
+        peers,
+        events,
+        clock=clock,
+        heights=watch.heights,
+        heard_at_ms=watch.heard_at_ms,
     )
-    peers = PeerNetwork(settings, watch)
-    status = StatusReport(home, replica, disk, peers, watch)
-    reads = NodeReads(disk, contracts, now_ms=clock.now_ms, status=status.read)
-    door = DoorSettings(
-        chain_id=genesis.chain_id,
-        node=signer.public_key,
-        verify=verify,
-        now_ms=clock.now_ms,
-        monotonic_ms=clock.monotonic_ms,
+    proofs = EvidenceFiles(home, lambda: replica.evidence, log, metrics)
+    status.accused = proofs.accused
+    reads = NodeReads(
+        disk, contracts, now_ms=clock.now_ms, status=status.read, evidence=proofs.texts
     )
-    gateway = Gateway(door, reads, inbox, watch.failed)
+    gateway = Gateway(_door(home, signer, clock), reads, inbox, watch.failed)
+    status.in_flight = lambda: gateway.in_flight  # they need each other; the gateway comes second
     verifier = LoopVerifier(
         chain_id=genesis.chain_id, verify=verify, answer=inbox.tell, metrics=metrics
     )
@@ -155,8 +152,9 @@ def assemble(
         verifier=verifier,
         chain_page=lambda height: chain_page(disk, height),
         clock=clock,
-        events=EventSink(log, metrics),
+        events=events,
         metrics=metrics,
+        accused=proofs.update,
     )
     return Node(
         home=home,
@@ -171,61 +169,30 @@ def assemble(
     )
 
 
-class StatusReport:
-    """How one node is doing, put together when somebody asks."""
-
-    def __init__(
-        self,
-        home: NodeHome,
-        replica: Replica,
-        disk: NodeDisk,
-        peers: PeerNetwork,
-        watch: PeerWatch,
-    ) -> None:
-        self._home = home
-        self._replica = replica
-        self._disk = disk
-        self._peers = peers
-        self._watch = watch
-
-    def read(self) -> NodeStatus:
-        """The executed tip, consensus and peers, as they are now."""
-        tip = read_tip(self._disk.store)
-        block = None if tip is None else read_block(self._disk.store, tip.height)
-        if tip is None or block is None:
-            raise CorruptionError("the database holds no executed block")
-        home, replica = self._home, self._replica
-        return NodeStatus(
-            network=home.genesis.network,
-            chain_id=home.genesis.chain_id,
-            validator=home.config.name,
-            index=home.index,
-            height=tip.height,
-            state_root=Digest(block.state_root),
-            time_ms=tip.time_ms,
-            epoch=home.genesis.validators.epoch,
-            view=replica.view,
-            finalized_height=replica.finalized_height,
-            checkpoint_height=replica.checkpoint_height,
-            version=VERSION,
-            peers=tuple(
-                PeerStatus(
-                    validator=name,
-                    index=index,
-                    up=self._peers.is_up(ValidatorIndex(index)),
-                    height=self._watch.heights.get(ValidatorIndex(index), 0),
-                )
-                for index, name in enumerate(_names(home))
-                if index != home.index
-            ),
-        )
+def _peer_settings(home: NodeHome, signer: SigningKey, identity: TlsIdentity) -> PeerSettings:
+    return PeerSettings(
+        chain_id=home.genesis.chain_id,
+        validators=home.genesis.validators,
+        index=home.index,
+        signer=signer,
+        verify=verify,
+        addresses=_addresses(home),
+        tls=None if home.config.peers.plaintext else identity,
+        nonce=lambda: secrets.token_bytes(32),
+    )
 
 
-def _names(home: NodeHome) -> tuple[str, ...]:
-    return tuple(member.name for member in home.genesis.validators.members)
+def _door(home: NodeHome, signer: SigningKey, clock: Clock) -> DoorSettings:
+    return DoorSettings(
+        chain_id=home.genesis.chain_id,
+        node=signer.public_key,
+        verify=verify,
+        now_ms=clock.now_ms,
+        monotonic_ms=clock.monotonic_ms,
+    )
 
 
 def _addresses(home: NodeHome) -> tuple[str, ...]:
     """By validator index; our own is never dialed and may be missing."""
     known = {name: str(address) for name, address in home.config.peers.addresses}
-    return tuple(known.get(name, "") for name in _names(home))
+    return tuple(known.get(name, "") for name in validator_names(home))

@@ -24,6 +24,7 @@ from typing import Protocol
 
 from onward import limits
 from onward.consensus.messages import ChainPage, PeerMessage
+from onward.errors import DivergenceError
 from onward.replica.effects import (
     Answer,
     Boot,
@@ -118,6 +119,7 @@ class DriverPorts:
     clock: Time
     events: EventSink
     metrics: Metrics
+    accused: Callable[[], None]  # the replica holds new evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,13 @@ class Driver:
         self._progress = asyncio.Event()
         self._wake_at_ms: int | None = None
         self._stopping = False
+        self._halt: DivergenceError | None = None
 
     async def run(self, boot: Boot) -> None:
-        """Step `boot` and then whatever comes, until `stop`; leaves with everything durable."""
+        """Step `boot` and then whatever comes, until `stop`; leaves with everything durable.
+
+        Raises `DivergenceError` when the replica halts: then too everything it wrote is durable.
+        """
         self._step((boot,))
         while not self._stopping:
             self._ports.inbox.check()
@@ -160,6 +166,8 @@ class Driver:
             else:
                 await self._idle()
         await self._finish()
+        if self._halt is not None:
+            raise self._halt
 
     def stop(self) -> None:
         """Take no more steps; `run` returns when what was stepped is durable and sent."""
@@ -203,6 +211,9 @@ class Driver:
             self._serving[serve.to] = serve  # one page for each peer at a time
         if effects.events:
             self._note(effects.events)
+        if effects.halt is not None:
+            self._halt = effects.halt
+            self._stopping = True
         if effects.send or effects.answers or effects.commit or effects.store:
             self._outgoing.append(_Outgoing(number, effects))
 
@@ -212,7 +223,9 @@ class Driver:
         for event in events:
             fields = dict(event.fields)
             peer = fields.get("peer")
-            if event.name == "misbehaved" and isinstance(peer, int):
+            if event.name == "evidence":
+                ports.accused()
+            elif event.name == "misbehaved" and isinstance(peer, int):
                 ports.metrics.peer_faults.labels(str(peer)).inc()
                 ports.peers.punish(ValidatorIndex(peer), str(fields.get("reason", "")))
 

@@ -4,6 +4,7 @@ node.toml             configuration (`runtime.config`)
 genesis.json          the network's genesis, as every party signed it off
 keys/validator.key    the identity key's seed, 64 hex digits; readable by its owner only
 data/                 vote journal, batch log and database (`storage.home`)
+evidence/             what proves that validators cheated, if any did (`runtime.evidence_files`)
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ CONFIG_NAME = "node.toml"
 GENESIS_NAME = "genesis.json"
 KEY_NAME = "keys/validator.key"
 DATA_NAME = "data"
+EVIDENCE_NAME = "evidence"
 _SEED = re.compile(rb"[0-9a-f]{64}\n?")
 _KEY_BYTES_MAX = 128
 
@@ -51,6 +53,11 @@ class NodeHome:
     def data(self) -> Path:
         """Where the storage room lives."""
         return self.path / DATA_NAME
+
+    @property
+    def evidence(self) -> Path:
+        """Where evidence files are put; it need not exist."""
+        return self.path / EVIDENCE_NAME
 
     def __repr__(self) -> str:
         # The seed must not get into a log by way of a traceback.

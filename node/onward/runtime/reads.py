@@ -54,13 +54,15 @@ class NodeReads:
         *,
         now_ms: Callable[[], int],
         status: Callable[[], NodeStatus],
+        evidence: Callable[[], tuple[bytes, ...]],
     ) -> None:
-        """`status` is asked for what the store does not know."""
+        """`status` and `evidence` are asked for what the store does not say by itself."""
         self._disk = disk
         self._store = disk.store
         self._contract_for = contract_for
         self._now_ms = now_ms
         self._status = status
+        self.evidence = evidence
 
     def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
         """The verdict on a transaction."""

@@ -40,7 +40,7 @@ from onward.storage.batch_log import (
     encode_position,
 )
 from onward.storage.files import Files
-from onward.storage.journal import MISSING, Journal
+from onward.storage.journal import MISSING, NEW_KEY, Journal
 from onward.storage.store import DurableStore, Entries
 from onward_proto.canonical import CanonicalError, decode, encode
 
@@ -92,6 +92,7 @@ class NodeDisk:
         self._to_settle: deque[_Work] = deque()
         self._rotating = False
         self._failed = False
+        self._failure: OSError | None = None
         self._bodies: dict[bytes, bytes] = {}  # staged, not in the log yet
         self._logged: dict[bytes, _Logged] = {}  # in log order
         self._staged_bytes = 0  # the loop counts up here,
@@ -182,7 +183,13 @@ class NodeDisk:
         return self._journal.size
 
     def stage(self, effects: Effects) -> int:
-        """Take over a step's `persist`, `commit`, `store` and `rotate`; the number to wait for."""
+        """Take over a step's `persist`, `commit`, `store` and `rotate`; the number to wait for.
+
+        Raises the writer's `OSError` where it met one a moment ago and nobody has looked yet: that
+        the disk is full must not be told as a bug.
+        """
+        if self._failure is not None:
+            raise self._failure
         invariant(not self._failed, "the disk has failed")
         records, batches = self._split(effects)
         writes = _one_batch(effects)
@@ -239,7 +246,8 @@ class NodeDisk:
                     persisted(self._persisted_through)
                 else:
                     self._settle_next()
-        except BaseException:
+        except BaseException as error:
+            self._failure = error if isinstance(error, OSError) else None  # first: others look
             self._failed = True
             raise
 
@@ -341,8 +349,12 @@ class NodeDisk:
         chain = self.store.get(CHAIN_KEY)
         if chain is None:
             if self._journal.exists():
-                raise CorruptionError("the database is empty beside an existing vote journal")
-            raise RejectedError(RejectCode.NOT_FOUND, "no validator's home was ever set up here")
+                raise CorruptionError(
+                    f"the database is empty beside an existing vote journal; {NEW_KEY}"
+                )
+            raise RejectedError(
+                RejectCode.NOT_FOUND, f"no validator's home was ever set up here; {NEW_KEY}"
+            )
         if chain != self._chain_id:
             raise RejectedError(
                 RejectCode.CHAIN,

@@ -23,10 +23,11 @@ FOLDER = "journal"
 _TAG = b"onward/journal/1"
 _COUNT = Struct(">I")
 
-MISSING = (
-    "the vote journal is missing beside an existing chain: this validator may have forgotten "
-    "votes, and must not vote again with this key"
+NEW_KEY = (
+    "a validator that has voted with its key and lost its home must come back with a new key, "
+    "at a change of the validator set"
 )
+MISSING = f"the vote journal is missing beside an existing chain, and with it votes; {NEW_KEY}"
 
 
 class Journal:

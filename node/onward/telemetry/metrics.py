@@ -31,6 +31,7 @@ class Metrics:
     bodies: Counter
     void_bodies: Counter
     views_nullified: Counter
+    accused: Gauge
     happened: Counter
     inputs: Counter
     step_seconds: Histogram
@@ -73,6 +74,7 @@ def make_metrics() -> Metrics:
         bodies=counter("bodies", "Executed bodies by outcome", "outcome"),
         void_bodies=counter("void_bodies", "Bodies without effect by the lane that sealed", "lane"),
         views_nullified=counter("views_nullified", "Views that ended without a block"),
+        accused=gauge("accused", "1 where there is evidence against a validator", "validator"),
         happened=counter("events", "Events of the replica by name", "name"),
         inputs=counter("inputs", "Events that the replica took in, by kind", "event"),
         step_seconds=seconds("step_seconds", "Time in one step of the replica"),

@@ -477,6 +477,17 @@ class StatusReply(google.protobuf.message.Message):
     CHECKPOINT_HEIGHT_FIELD_NUMBER: builtins.int
     VERSION_FIELD_NUMBER: builtins.int
     PEERS_FIELD_NUMBER: builtins.int
+    NOW_MS_FIELD_NUMBER: builtins.int
+    UPTIME_MS_FIELD_NUMBER: builtins.int
+    FINALIZED_AGO_MS_FIELD_NUMBER: builtins.int
+    IN_FLIGHT_FIELD_NUMBER: builtins.int
+    NOT_VOTED_FIELD_NUMBER: builtins.int
+    NOT_VOTED_AGO_MS_FIELD_NUMBER: builtins.int
+    HEARTBEAT_MS_FIELD_NUMBER: builtins.int
+    TIMEOUT_MS_MAX_FIELD_NUMBER: builtins.int
+    FUTURE_MS_MAX_FIELD_NUMBER: builtins.int
+    PAST_MS_MAX_FIELD_NUMBER: builtins.int
+    ACCUSED_FIELD_NUMBER: builtins.int
     network: builtins.str
     chain_id: builtins.bytes
     validator: builtins.str
@@ -492,8 +503,30 @@ class StatusReply(google.protobuf.message.Message):
     checkpoint_height: builtins.int
     """The last height whose checkpoint a quorum signed."""
     version: builtins.str
+    now_ms: builtins.int
+    """What follows is for `onward why-stuck`; a node of an older version leaves it out.
+    The node's own clock, UTC.
+    """
+    uptime_ms: builtins.int
+    """Since the process began."""
+    finalized_ago_ms: builtins.int
+    """Since it last saw a block become final; absent when none has since the process began."""
+    in_flight: builtins.int
+    """Transactions that clients handed in here and that have no verdict yet."""
+    not_voted: builtins.str
+    """Why it last did not vote on a proposal, and when; empty when that never happened."""
+    not_voted_ago_ms: builtins.int
+    heartbeat_ms: builtins.int
+    """The network's parameters (docs/spec/consensus.md), as the genesis has them."""
+    timeout_ms_max: builtins.int
+    future_ms_max: builtins.int
+    past_ms_max: builtins.int
     @property
     def peers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PeerStatus]: ...
+    @property
+    def accused(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The validators against whom this node holds evidence, by name."""
+
     def __init__(
         self,
         *,
@@ -510,10 +543,51 @@ class StatusReply(google.protobuf.message.Message):
         checkpoint_height: builtins.int = ...,
         version: builtins.str = ...,
         peers: collections.abc.Iterable[global___PeerStatus] | None = ...,
+        now_ms: builtins.int = ...,
+        uptime_ms: builtins.int = ...,
+        finalized_ago_ms: builtins.int | None = ...,
+        in_flight: builtins.int = ...,
+        not_voted: builtins.str = ...,
+        not_voted_ago_ms: builtins.int = ...,
+        heartbeat_ms: builtins.int = ...,
+        timeout_ms_max: builtins.int = ...,
+        future_ms_max: builtins.int = ...,
+        past_ms_max: builtins.int = ...,
+        accused: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_height", b"finalized_height", "height", b"height", "index", b"index", "network", b"network", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "validator", b"validator", "version", b"version", "view", b"view"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "finalized_ago_ms", b"finalized_ago_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "accused", b"accused", "chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_ago_ms", b"finalized_ago_ms", "finalized_height", b"finalized_height", "future_ms_max", b"future_ms_max", "heartbeat_ms", b"heartbeat_ms", "height", b"height", "in_flight", b"in_flight", "index", b"index", "network", b"network", "not_voted", b"not_voted", "not_voted_ago_ms", b"not_voted_ago_ms", "now_ms", b"now_ms", "past_ms_max", b"past_ms_max", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "timeout_ms_max", b"timeout_ms_max", "uptime_ms", b"uptime_ms", "validator", b"validator", "version", b"version", "view", b"view"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms"]) -> typing.Literal["finalized_ago_ms"] | None: ...
 
 global___StatusReply = StatusReply
+
+@typing.final
+class EvidenceRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___EvidenceRequest = EvidenceRequest
+
+@typing.final
+class EvidenceReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: builtins.int
+    @property
+    def files(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Evidence files, each as `onward evidence verify` takes it."""
+
+    def __init__(
+        self,
+        *,
+        files: collections.abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["files", b"files"]) -> None: ...
+
+global___EvidenceReply = EvidenceReply
 
 @typing.final
 class PeerStatus(google.protobuf.message.Message):
@@ -523,11 +597,21 @@ class PeerStatus(google.protobuf.message.Message):
     INDEX_FIELD_NUMBER: builtins.int
     UP_FIELD_NUMBER: builtins.int
     HEIGHT_FIELD_NUMBER: builtins.int
+    HEARD_AGO_MS_FIELD_NUMBER: builtins.int
+    FAULT_FIELD_NUMBER: builtins.int
+    FAULT_AGO_MS_FIELD_NUMBER: builtins.int
     validator: builtins.str
     index: builtins.int
     up: builtins.bool
     height: builtins.int
     """How far it says that it has delivered."""
+    heard_ago_ms: builtins.int
+    """Since something last came from it; absent when nothing has."""
+    fault: builtins.str
+    """Why there was no link when it was last tried, and when: `unreachable`, `silent`, `certificate`,
+    `tls`, `chain`, `refused`; empty when that never happened.
+    """
+    fault_ago_ms: builtins.int
     def __init__(
         self,
         *,
@@ -535,7 +619,12 @@ class PeerStatus(google.protobuf.message.Message):
         index: builtins.int = ...,
         up: builtins.bool = ...,
         height: builtins.int = ...,
+        heard_ago_ms: builtins.int | None = ...,
+        fault: builtins.str = ...,
+        fault_ago_ms: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["height", b"height", "index", b"index", "up", b"up", "validator", b"validator"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_heard_ago_ms", b"_heard_ago_ms", "heard_ago_ms", b"heard_ago_ms"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_heard_ago_ms", b"_heard_ago_ms", "fault", b"fault", "fault_ago_ms", b"fault_ago_ms", "heard_ago_ms", b"heard_ago_ms", "height", b"height", "index", b"index", "up", b"up", "validator", b"validator"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_heard_ago_ms", b"_heard_ago_ms"]) -> typing.Literal["heard_ago_ms"] | None: ...
 
 global___PeerStatus = PeerStatus

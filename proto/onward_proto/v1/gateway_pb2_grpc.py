@@ -74,6 +74,11 @@ class GatewayStub(object):
                 request_serializer=onward__proto_dot_v1_dot_gateway__pb2.StatusRequest.SerializeToString,
                 response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Evidence = channel.unary_unary(
+                '/onward_proto.v1.Gateway/Evidence',
+                request_serializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.FromString,
+                _registered_method=True)
 
 
 class GatewayServicer(object):
@@ -136,6 +141,13 @@ class GatewayServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Evidence(self, request, context):
+        """What proves that validators cheated (docs/spec/evidence.md). Open to everyone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -178,6 +190,11 @@ def add_GatewayServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.StatusRequest.FromString,
                     response_serializer=onward__proto_dot_v1_dot_gateway__pb2.StatusReply.SerializeToString,
+            ),
+            'Evidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.Evidence,
+                    request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -396,6 +413,33 @@ class Gateway(object):
             '/onward_proto.v1.Gateway/Status',
             onward__proto_dot_v1_dot_gateway__pb2.StatusRequest.SerializeToString,
             onward__proto_dot_v1_dot_gateway__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Evidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Gateway/Evidence',
+            onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.SerializeToString,
+            onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,12 @@ class GatewayStub:
     ]
     """How the node is doing. Open to everyone."""
 
+    Evidence: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.EvidenceRequest,
+        onward_proto.v1.gateway_pb2.EvidenceReply,
+    ]
+    """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
+
 class GatewayAsyncStub:
     Submit: grpc.aio.UnaryUnaryMultiCallable[
         onward_proto.v1.gateway_pb2.SubmitRequest,
@@ -128,6 +134,12 @@ class GatewayAsyncStub:
         onward_proto.v1.gateway_pb2.StatusReply,
     ]
     """How the node is doing. Open to everyone."""
+
+    Evidence: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.EvidenceRequest,
+        onward_proto.v1.gateway_pb2.EvidenceReply,
+    ]
+    """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
 
 class GatewayServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
@@ -195,5 +207,13 @@ class GatewayServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[onward_proto.v1.gateway_pb2.StatusReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.StatusReply]]:
         """How the node is doing. Open to everyone."""
+
+    @abc.abstractmethod
+    def Evidence(
+        self,
+        request: onward_proto.v1.gateway_pb2.EvidenceRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.gateway_pb2.EvidenceReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.EvidenceReply]]:
+        """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
 
 def add_GatewayServicer_to_server(servicer: GatewayServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -93,7 +93,11 @@ def receipt_at(cluster: Cluster, index: int, tx_hash: Digest) -> bytes | None:
         raise NotImplementedError
 
     reads = NodeReads(
-        cast(NodeDisk, disk), lambda _name, _version: None, now_ms=lambda: T0_MS, status=status
+        cast(NodeDisk, disk),
+        lambda _name, _version: None,
+        now_ms=lambda: T0_MS,
+        status=status,
+        evidence=tuple,
     )
     reader = Reader(party=PartyId("admin"), public_key=PublicKey(ADMINISTRATOR.public_key))
     return reads.receipt(tx_hash, reader)

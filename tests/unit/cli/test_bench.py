@@ -28,6 +28,10 @@ from onward.cli.output import console
         ("bench", "run", "--rate", "10", "--fault", "melt:v2:10:5"),
         ("bench", "run", "--rate", "10", "--fault", "kill:v2:-1:5"),
         ("bench", "run", "--rate", "10", "--seconds", "12", "--fault", "kill:v2:10:5"),
+        ("bench", "growth", "--sizes", "10,k"),
+        ("bench", "growth", "--sizes", "100,10"),
+        ("bench", "growth", "--sizes", "-5,10"),
+        ("bench", "grow", "somewhere"),
     ],
 )
 def test_wrong_usage_starts_nothing(arguments: tuple[str, ...]) -> None:

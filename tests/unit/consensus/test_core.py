@@ -40,6 +40,7 @@ from onward.consensus.messages import (
     vote_signed_bytes,
 )
 from onward.errors import InvariantError
+from onward.ledger.block import block_digest
 from onward.types import NIL, Digest, Height, ValidatorIndex
 
 NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
@@ -386,15 +387,17 @@ def test_safety_kernel_refuses_what_the_rules_must_not_ask() -> None:
         core._promise(FINALIZE, 2, ONE)
 
 
-def test_delivered_blocks_come_with_their_tickets() -> None:
+def test_delivered_blocks_come_with_their_notarizations() -> None:
+    """On a fork they name the guilty; whoever has thrown them away can only complain."""
     world = World()
     world.submit(0, b"tx")
     world.run_ms(1_000)
     delivered = [e for _, me, e in world.log if me == 2 and isinstance(e, Deliver)]
     assert len(delivered) > 2
     for effect in delivered:
-        for block, ticket in zip(effect.blocks, effect.tickets, strict=True):
-            assert ticket[0].digest == block.parent
+        for block, record in zip(effect.blocks, effect.records, strict=True):
+            assert (record[0].kind, record[0].view) == (NOTARIZE, block.view)
+            assert record[0].digest == block_digest(block)
 
 
 def test_only_a_finalization_stands_in_for_the_one_that_a_reboot_came_without() -> None:

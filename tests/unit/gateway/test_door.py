@@ -139,6 +139,9 @@ class FakeNode:
     def status(self) -> NodeStatus:
         raise NotImplementedError
 
+    def evidence(self) -> tuple[bytes, ...]:
+        raise NotImplementedError
+
 
 def unexpected(error: Exception) -> None:
     raise error

@@ -224,6 +224,37 @@ def test_wrong_checkpoint_signatures_are_checked_once_each() -> None:
     assert len(checked) == 1
 
 
+def test_what_a_quorum_has_signed_is_not_verified_again() -> None:
+    """With n validators, n - q signatures for each block would be checked for nothing."""
+    cluster = Cluster(7)
+    checked: list[bytes] = []
+
+    def counting(key: bytes, message: bytes, signature: bytes) -> bool:
+        checked.append(signature)
+        return verify(key, message, signature)
+
+    stored = read_block(cluster.stores[0], 0)
+    assert stored is not None
+    made = [
+        Checkpoints(cluster.genesis, peer(index), key, counting, stored.block.executed)
+        for index, key in enumerate(cluster.keys)
+    ]
+    result = replace(stored.block.executed, height=1, log_root=EMPTY_LOG.root())
+    for checkpoints in made[1:]:
+        checkpoints.executed(result)
+    early, late = made[1:4], made[4:]
+    for index, checkpoints in enumerate(early, 1):
+        made[0].learn(peer(index), checkpoints.own(0)[0])
+    assert checked == []  # nothing to compare them with until the block is executed here
+    made[0].executed(result)
+    certified = [
+        made[0].learn(peer(index), checkpoints.own(0)[0])
+        for index, checkpoints in enumerate(late, 4)
+    ]
+    assert [len(writes) for writes in certified] == [1, 0, 0]
+    assert len(checked) == cluster.genesis.validators.quorum - 1
+
+
 def test_peers_that_come_up_again_and_again_leave_nothing_behind() -> None:
     cluster = Cluster()
     cluster.run_ms(300)

@@ -9,6 +9,7 @@ import pytest
 from onward import limits
 from onward.consensus.messages import ChainRequest, Fetch
 from onward.crypto.signing import SigningKey
+from onward.replica.answers import LinkFault
 from onward.rpc import tls
 from onward.rpc.convert import parse_peer_frame, peer_frames, peer_hello
 from onward.rpc.hello import Side, read_hello
@@ -233,3 +234,50 @@ async def test_punished_peer_loses_its_stream(start_peers: Any) -> None:
     await high.events.until(lambda: not high.events.up)
     assert any("bad signature" in reason for _, reason in high.events.refused)
     await low.events.until(lambda: low.events.up == {1} and low.events.ups == 2)
+
+
+# -- why there is no link --------------------------------------------------------------------------
+
+
+async def until_fault(peer: Any, other: int, fault: LinkFault) -> None:
+    await peer.events.until(lambda: peer.network.fault(ValidatorIndex(other))[0] is fault)
+
+
+async def test_peer_that_does_not_listen_is_told_from_one_that_is_somebody_else(
+    keys: list[SigningKey], seeds: list[bytes], start_peers: Any
+) -> None:
+    """Each wants something else done: a start, or another address."""
+    low, high = await start_peers(0, 1)
+    await low.events.until(lambda: low.events.up == {1})
+    assert low.network.fault(ValidatorIndex(1)) == (LinkFault.NONE, 0)
+    await high.stop()
+    await until_fault(low, 1, LinkFault.UNREACHABLE)
+    stranger = type(high)(keys, seeds, 2)
+    stranger.bind(high.port)
+    await stranger.start([low.port, high.port, high.port])
+    try:
+        await until_fault(low, 1, LinkFault.CERTIFICATE)
+        assert low.network.fault(ValidatorIndex(1))[1] < WITHIN_S * 1000
+    finally:
+        await stranger.stop()
+
+
+async def test_caller_with_another_genesis_is_known_by_its_certificate(start_peers: Any) -> None:
+    """Its hello is refused before it has proved anything; the handshake below has proved enough."""
+    (target,) = await start_peers(1)
+    identity = tls.issue_identity(target.seeds[0])
+    server_key = target.keys[1].public_key
+    for chain, fault in ((bytes(32), LinkFault.CHAIN), (CHAIN, LinkFault.REFUSED)):
+        channel, call = await dial(target.port, server_key=server_key, identity=identity)
+        side = Side(
+            chain_id=chain,
+            epoch=0,
+            signer=target.keys[0],
+            nonce=next(NONCES),
+            leaf_hash=identity.leaf_hash,
+        )
+        # The second one is meant for another listener.
+        meant_for = server_key if fault is LinkFault.CHAIN else target.keys[2].public_key
+        await call.write(peer_hello(side.introduce(meant_for)))
+        await end_of(channel, call)
+        assert target.network.fault(ValidatorIndex(0))[0] is fault

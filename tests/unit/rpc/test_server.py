@@ -29,7 +29,7 @@ from onward.rpc.services import GATEWAY_SERVICE
 from onward.types import Digest
 from onward_proto.v1 import gateway_pb2
 
-METHODS = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status")
+METHODS = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status", "Evidence")
 REQUESTS: dict[str, Any] = {
     "Submit": gateway_pb2.SubmitRequest,
     "DryRun": gateway_pb2.DryRunRequest,
@@ -38,6 +38,7 @@ REQUESTS: dict[str, Any] = {
     "Block": gateway_pb2.BlockRequest,
     "Receipt": gateway_pb2.ReceiptRequest,
     "Status": gateway_pb2.StatusRequest,
+    "Evidence": gateway_pb2.EvidenceRequest,
 }
 STATUS = NodeStatus(
     network="local",
@@ -122,6 +123,10 @@ class ScriptedGateway:
         self._speak()
         return STATUS
 
+    def evidence(self) -> tuple[bytes, ...]:
+        self._speak()
+        return (b"onward/evidence/1\n",)
+
     def failed(self, error: Exception) -> None:
         self.failures.append(error)
 
@@ -167,7 +172,7 @@ async def test_bytes_that_are_no_request_are_refused(node: Any, method: str, dat
     await still_answers(node)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if name != "Status"])
+@pytest.mark.parametrize("method", [name for name in METHODS if name not in ("Status", "Evidence")])
 async def test_field_that_stands_twice_is_refused(node: Any, method: str) -> None:
     """A runtime keeps the last one; another could keep the first."""
     with pytest.raises(RejectedError) as refused:

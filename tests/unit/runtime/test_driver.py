@@ -13,7 +13,7 @@ import pytest
 
 from onward import limits
 from onward.consensus.messages import ChainPage, ChainRequest, PeerMessage, Vote
-from onward.errors import CorruptionError, InvariantError, Unavailable
+from onward.errors import CorruptionError, DivergenceError, InvariantError, Unavailable
 from onward.ledger.store import WriteBatch
 from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.effects import (
@@ -156,6 +156,7 @@ class Stand:
                 clock=self.clock,
                 events=EventSink(make_log("error"), metrics),
                 metrics=metrics,
+                accused=lambda: self.events.append(("accused", None)),
             )
         )
         self.task = asyncio.create_task(self.driver.run(BOOT))
@@ -333,6 +334,19 @@ async def test_error_of_the_replica_ends_the_node(stand: Stand, error: Exception
     stand.feed(error)
     with pytest.raises(type(error)):
         await asyncio.wait_for(asyncio.shield(stand.task), WITHIN_S)
+
+
+async def test_halting_node_leaves_its_evidence_durable_and_told(stand: Stand) -> None:
+    """A fork ends the node. What names the cheaters must not end with it."""
+    evidence = WriteBatch(entries=((b"e/", b"proof"),))
+    found = (Happened(name="evidence"),)
+    stand.feed(sends(1, store=(evidence,), events=found, halt=DivergenceError("a fork")))
+    stand.feed(sends(2))
+    stand.disk.gate.set()
+    with pytest.raises(DivergenceError, match="a fork"):
+        await asyncio.wait_for(asyncio.shield(stand.task), WITHIN_S)
+    assert stand.names() == ["accused", "durable", "send"]
+    assert len(stand.replica.stepped) == 2  # the boot and the fork: nothing after it
 
 
 async def test_failed_disk_ends_the_node_with_nothing_sent(stand: Stand) -> None:

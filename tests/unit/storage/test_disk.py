@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import ENOSPC
 from random import Random
 
 import pytest
@@ -261,6 +262,22 @@ def test_a_block_whose_batch_was_never_logged_is_a_bug() -> None:
         machine.take(Effects(commit=commit(1, batch(0, 1))))
     with pytest.raises(InvariantError, match="the disk has failed"):
         machine.disk.stage(Effects())
+
+
+def test_step_that_comes_after_the_disk_failed_is_told_why() -> None:
+    """Called a bug, a full disk is mended by nobody: the node's exit code is the operator's cue."""
+    machine = Machine()
+
+    def full(_: str) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    machine.gate(full)
+    with pytest.raises(OSError, match="No space left"):
+        machine.take(_persist(batch(0, 1)))
+    with pytest.raises(OSError, match="No space left"):
+        machine.disk.stage(Effects())
+    with pytest.raises(InvariantError, match="the disk has failed"):
+        machine.disk.write()
 
 
 def test_the_batch_log_is_synced_before_the_journal() -> None:
