@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from onward.bench.grown import Grown, GrowthPlan, grow
 from onward.bench.growth import (
+    FORMAT,
     Measuring,
     Stand,
     copied,
@@ -29,7 +31,8 @@ from onward.bench.report import is_sound
 from onward.bench.runner import CONTRACTS, SIGNED_PER_S
 from onward.bench.stories import WORKLOADS
 from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
-from onward.cli.output import Exit, answer, json_option, plain_table
+from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
+from onward.cli.target import read_file
 from onward.errors import Unavailable
 from onward.network.access import now_ms
 from onward.network.definition import (
@@ -47,6 +50,7 @@ _WORKLOADS = sorted(
     if not item.queries_per_write and (item.contract, 1) in CONTRACTS
 )
 _GC_THRESHOLDS = (50_000, 20, 50)
+_DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
 _SIZES = "0,10000,100000,1000000"
 
 _workload = click.option(
@@ -106,6 +110,10 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     help="Leave the chain in DIR, and go on with one that was left there.",
 )  # fmt: skip
 @click.option(
+    "--onto", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Put the sizes of this earlier document first: ratios are to its smallest.",
+)  # fmt: skip
+@click.option(
     "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
     help="Write the result document here too, after each size.",
 )  # fmt: skip
@@ -120,6 +128,7 @@ def growth(
     signed_per_s: float,
     validators: int,
     keep: Path | None,
+    onto: Path | None,
     out: Path | None,
     charts: Path | None,
     **given: Any,
@@ -133,7 +142,7 @@ def growth(
     unwind_on_signals()
     progress = Progress()
     began_ms = now_ms()
-    found: list[dict[str, Any]] = []
+    found = _earlier(onto, sizes)
     result: dict[str, Any] = {}
     with own_stand(validators, keep) as stand:
         for size in sizes:
@@ -205,6 +214,19 @@ def grow_network(
             f"{len(network.nodes)} validators, {grown.added:,} of them new in {grown.seconds:.0f} s"
         ),
     )
+
+
+def _earlier(file: Path | None, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
+    """The sizes of an earlier document, all below those that are measured now."""
+    if file is None:
+        return []
+    known = json.loads(read_file(file, _DOCUMENT_BYTES_MAX))
+    if known.get("format") != FORMAT:
+        raise UsageFault(f"{file} is no document of {FORMAT}")
+    found: list[dict[str, Any]] = known["sizes"]
+    if found[-1]["transactions"] >= sizes[0]:
+        raise UsageFault(f"{file} goes up to {found[-1]['transactions']}: ask for more than that")
+    return found
 
 
 def _grown(stand: Stand, plan: Measuring, size: int, progress: Progress) -> Grown:

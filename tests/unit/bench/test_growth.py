@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from onward.bench.growth import (
     size_document,
 )
 from onward.bench.growth_charts import growth_charts, growth_page, growth_table
+from onward.cli.bench_growth import _earlier
+from onward.cli.output import UsageFault
 
 PLAN = Measuring(workload="isa", in_flight=8, rate=None, seconds=5.0, warm_s=1.0, seed=1)
 VERIFIED_US = (100.0, 100.0, 300.0)
@@ -103,3 +107,17 @@ def test_the_page_shows_every_figure_and_says_what_each_chart_is_about() -> None
             assert f">{name}</text>" in drawn
         places = [x for x, _ in chart.lines[0].points]
         assert places == sorted(set(places)), "one place for each size"
+
+
+def test_sizes_measured_before_come_first_and_are_not_measured_again(tmp_path: Path) -> None:
+    """Half an hour of growing goes between two sizes: the first ones must not be lost with it."""
+    file = tmp_path / "growth.json"
+    earlier = [{"transactions": 0}, {"transactions": 10_000}]
+    file.write_text(json.dumps({"format": FORMAT, "sizes": earlier}), encoding="utf-8")
+    assert _earlier(file, (1_000_000,)) == earlier
+    assert _earlier(None, (0,)) == []
+    with pytest.raises(UsageFault, match="goes up to 10000"):
+        _earlier(file, (10_000, 1_000_000))
+    file.write_text(json.dumps({"format": "onward/bench/1", "runs": []}), encoding="utf-8")
+    with pytest.raises(UsageFault, match="no document"):
+        _earlier(file, (1_000_000,))
