@@ -72,6 +72,8 @@ class Lips:
 class LyingSupervisor(Supervisor):
     """Runs the node as ever, but for what leaves it."""
 
+    may_abstain = False
+
     def __init__(self, home: NodeHome, log: Log, kit: LiarKit) -> None:
         super().__init__(home, log)
         self._kit = kit

@@ -161,6 +161,10 @@ def status(folder: Path) -> None:
         )
         out.print()
         out.print(_status_table(asked, top))
+        for item in asked:
+            if item.status is not None and item.status.abstains:
+                out.print()
+                out.print(f"! {item.node.name} only follows: onward why-stuck tells why")
         for name in _accused(asked):
             out.print()
             out.print(Text(f"! {name} has cheated: see onward evidence list", style="bold red"))
@@ -261,6 +265,7 @@ def _report_json(item: NodeReport, top: int) -> dict[str, Any]:
         "lag": top - found.height,
         "version": found.version,
         "accused": list(found.accused),
+        "abstains": found.abstains,
         "peers": [
             {"validator": peer.validator, "up": peer.up, "height": peer.height}
             for peer in found.peers

@@ -43,6 +43,7 @@ from onward.consensus.effects import (
     ForkDetected,
     Misbehaved,
     SendTo,
+    VoteForgotten,
 )
 from onward.consensus.evidence import conflicts_between, votes_of
 from onward.consensus.journal import Floor, JournalRecord
@@ -189,7 +190,7 @@ class Core:
         """The answer to `Build`. Ignored when the view has passed."""
         self._now_ms = now_ms
         is_open = view == self._view and self.leader == self._config.me
-        if is_open and not self._promises.has(NOTARIZE, view) and self._tree.is_valid(parent):
+        if is_open and self._promises.may_notarize(view) and self._tree.is_valid(parent):
             self._put_forward(parent, payload)
         self._run()
         return self._out.flush()
@@ -245,11 +246,16 @@ class Core:
         """
         self._now_ms = now_ms
         if final.view > self._known.final.view:
+            self._notice_forgotten(final)
             self._tree.replant(root, final.digest)
             self._known.learn_final(final)
             self._forget()
         self._run()
         return self._out.flush()
+
+    def abstain(self) -> None:
+        """Follow from now on, and give no vote."""
+        self._promises.abstain()
 
     # -- knowledge: monotone, idempotent, order-insensitive; nothing unverified gets in ------------
 
@@ -329,11 +335,18 @@ class Core:
             if fault is not None:
                 return fault
             self._compare(certificate)
+            self._notice_forgotten(certificate)
         if rival is not None:
             self._accuse(rival, certificate)
         self._known.learn(certificate)
         self._check_divergence()
         return None
+
+    def _notice_forgotten(self, certificate: Certificate) -> None:
+        """A verified certificate may tell us of a vote that a disk put back to earlier forgot."""
+        for vote in votes_of(certificate):
+            if vote.signer == self._config.me and self._promises.forgot(vote):
+                self._out.add(VoteForgotten(vote=vote))
 
     def _compare(self, certificate: Certificate) -> None:
         """Who told us otherwise than the quorum lied to somebody, although the quorum stands."""
@@ -410,7 +423,7 @@ class Core:
 
     def _propose(self) -> bool:
         view = self._view
-        is_mine = self.leader == self._config.me and not self._promises.has(NOTARIZE, view)
+        is_mine = self.leader == self._config.me and self._promises.may_notarize(view)
         if is_mine and self._building_view < view:
             parent = self._known.ticket(view)[0].digest
             if self._tree.is_valid(parent):

@@ -99,6 +99,12 @@ class Deliver:
     final: Certificate
     records: tuple[tuple[Certificate, ...], ...]
 
+    def digest(self, index: int) -> bytes:
+        """The digest of a block: its child names it, and the certificate the last one."""
+        if index + 1 < len(self.blocks):
+            return self.blocks[index + 1].parent
+        return self.final.digest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFound:
@@ -106,6 +112,16 @@ class EvidenceFound:
 
     first: Vote
     second: Vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteForgotten:
+    """A quorum's certificate holds a vote of ours that the journal does not: it is not the newest.
+
+    Whoever goes on voting from such a journal may contradict itself; answer with `Core.abstain`.
+    """
+
+    vote: Vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +160,7 @@ CoreEffect = (
     | FetchBlock
     | Deliver
     | EvidenceFound
+    | VoteForgotten
     | Misbehaved
     | FarBehind
     | ForkDetected

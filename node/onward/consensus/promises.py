@@ -5,8 +5,9 @@
     S3  no vote at or below the floor: its records may be gone
     J   NOTARIZE only what is justified, in its own view
     F   FINALIZE only what is notarized
+    A   nothing at all once a vote turned up that was given and is not known here
 
-Every vote passes `give`, which checks all five again whatever the rules thought: a bug must end the
+Every vote passes `give`, which checks all six again whatever the rules thought: a bug must end the
 node before it breaks a promise.
 """
 
@@ -38,6 +39,7 @@ class Promises:
         self._signer = signer
         self._floor_view = floor_view
         self._given: dict[tuple[int, int], Vote] = {}  # by view and kind
+        self.abstains = False
 
     @property
     def all(self) -> tuple[Vote, ...]:
@@ -57,26 +59,36 @@ class Promises:
         """Whether this was promised."""
         return (view, kind) in self._given
 
+    def forgot(self, vote: Vote) -> bool:
+        """Whether this vote, which is ours by its signature, is one that we do not know of."""
+        given = self._given.get((vote.view, vote.kind))
+        return vote.view > self._floor_view and (given is None or given.digest != vote.digest)
+
+    def abstain(self) -> None:
+        """Give no promise any more: there are some that are not known here."""
+        self.abstains = True
+
     def may_notarize(self, view: int) -> bool:
-        """Whether S1 and S3 leave a NOTARIZE."""
-        return view > self._floor_view and not self.has(NOTARIZE, view)
+        """Whether S1, S3 and A leave a NOTARIZE."""
+        is_open = view > self._floor_view and not self.abstains
+        return is_open and not self.has(NOTARIZE, view)
 
     def may_nullify(self, view: int) -> bool:
-        """Whether S1, S2 and S3 leave a NULLIFY."""
+        """Whether S1, S2, S3 and A leave a NULLIFY."""
         voted = self.has(NULLIFY, view) or self.has(FINALIZE, view)
-        return view > self._floor_view and not voted
+        return view > self._floor_view and not voted and not self.abstains
 
     def may_finalize(self, view: int) -> bool:
-        """Whether S1, S2 and S3 leave a FINALIZE."""
+        """Whether S1, S2, S3 and A leave a FINALIZE."""
         voted = self.has(NULLIFY, view) or self.has(FINALIZE, view)
-        return view > self._floor_view and not voted
+        return view > self._floor_view and not voted and not self.abstains
 
     def give(
         self, kind: VoteKind, view: int, digest: bytes, block: Block | None, known: Knowledge
     ) -> Vote:
         """One more promise, signed. It must be durable before it leaves.
 
-        `block` is the one that `digest` names. Raises: InvariantError where S1 to F forbid it.
+        `block` is the one that `digest` names. Raises: InvariantError where S1 to A forbid it.
         """
         self._check_history(kind, view)
         self._check_ground(kind, view, digest, block, known)
@@ -87,6 +99,7 @@ class Promises:
         return vote
 
     def _check_history(self, kind: VoteKind, view: int) -> None:
+        invariant(not self.abstains, "A: a vote after abstaining")
         invariant(view > self._floor_view, f"S3: vote in view {view}, floor {self._floor_view}")
         invariant(not self.has(kind, view), f"S1: a second {kind.name} in view {view}")
         if kind != NOTARIZE:

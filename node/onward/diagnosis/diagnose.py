@@ -28,7 +28,7 @@ from onward.diagnosis.findings import (
     span,
 )
 from onward.diagnosis.links import Link, chain_findings, group, link_findings, links_of
-from onward.diagnosis.members import accused_findings, member_findings
+from onward.diagnosis.members import abstaining_findings, accused_findings, member_findings
 from onward.diagnosis.observations import NodeSeen, Observations
 from onward.replica.answers import NodeStatus
 
@@ -64,7 +64,8 @@ def diagnose(seen: Observations) -> Diagnosis:
         item for item in clock_findings(seen) if not item.who or item.who[0] not in foreign
     )
     heights = _height_findings(seen, foreign)
-    found = (*members, *chains, *clocks, *heights, *accused_findings(seen))
+    burdens = (*abstaining_findings(seen), *accused_findings(seen))
+    found = (*members, *chains, *clocks, *heights, *burdens)
     lost = _who(item for item in found if item.costs_vote)
     unseen = (
         frozenset()

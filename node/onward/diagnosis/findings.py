@@ -30,6 +30,7 @@ class Code(StrEnum):
     FORKED = "forked"
     DIVERGED = "diverged"
     JOURNAL_LOST = "journal-lost"
+    ABSTAINS = "abstains"
     DATA_DAMAGED = "data-damaged"
     DATA_MISSING = "data-missing"
     HOME_MISSING = "home-missing"
@@ -69,6 +70,7 @@ PREDICATES: dict[Code, tuple[str, str]] = {
     Code.FORKED: ("has seen a fork", "have seen a fork"),
     Code.DIVERGED: ("has diverged", "have diverged"),
     Code.JOURNAL_LOST: ("has lost its votes", "have lost their votes"),
+    Code.ABSTAINS: ("only follows", "only follow"),
     Code.DATA_DAMAGED: ("has damaged data", "have damaged data"),
     Code.DATA_MISSING: ("has no data", "have no data"),
     Code.HOME_MISSING: ("has no home", "have no home"),

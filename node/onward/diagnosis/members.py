@@ -286,6 +286,23 @@ def _cause_of(node: NodeSeen, end: EndSeen, seen: Observations) -> tuple[Code, s
 # -- what burdens a node that answers --------------------------------------------------------------
 
 
+def abstaining_findings(seen: Observations) -> tuple[Finding, ...]:
+    """Validators that follow without a vote: their disks were put back to an earlier state."""
+    return tuple(
+        Finding(
+            code=Code.ABSTAINS,
+            who=(node.name,),
+            sentence=f"{node.name} only follows: votes were given under its key that its journal "
+            "does not hold",
+            because=("a quorum's certificate holds such a vote, so its home is not the newest",),
+            advice="if the newest home still exists, stop this one and start that; else it can "
+            "vote again only under a new key",
+        )
+        for node in seen.answering
+        if node.answer is not None and node.answer.abstains
+    )
+
+
 def accused_findings(seen: Observations) -> tuple[Finding, ...]:
     """Validators against whom a node holds evidence: they may still vote, but they lied."""
     holders: dict[str, list[str]] = {}

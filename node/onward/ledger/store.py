@@ -42,6 +42,7 @@ EVIDENCE = b"e/"
 
 TIP_KEY = META + b"tip"
 CHAIN_KEY = META + b"chain"
+ABSTAINS_KEY = META + b"abstains"  # there are votes under this key that its journal does not hold
 
 
 class Store(Protocol):

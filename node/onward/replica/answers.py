@@ -60,7 +60,8 @@ class NodeStatus:
     What comes behind `peers` is 0, "" or None where an older node leaves it out. `now_ms` is the
     node's own clock; `finalized_ago_ms` counts from the last block that became final before its
     eyes, and is None when none has since its process began; `not_voted` says why it last did not
-    vote on a proposal. `accused` names the validators against whom it holds evidence.
+    vote on a proposal. `accused` names the validators against whom it holds evidence;
+    `abstains` says that it only follows, because votes under its key are not in its journal.
     """
 
     network: str
@@ -87,6 +88,7 @@ class NodeStatus:
     future_ms_max: int = 0
     past_ms_max: int = 0
     accused: tuple[str, ...] = ()
+    abstains: bool = False
 
 
 def verdict_of(stored: StoredTransaction) -> Verdict:

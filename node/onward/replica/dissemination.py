@@ -64,6 +64,7 @@ class Dissemination:
         self._ack_at_ms: int | None = None
         self._is_busy = False  # batches waited to be ordered at the end of the last step
         self._claims = Claims()
+        self._is_closed = False
 
     def restore(self, batches: tuple[Batch, ...]) -> None:
         """Boot: the durable batches that were not delivered."""
@@ -80,17 +81,25 @@ class Dissemination:
     def submit(self, event: Submitted, now_ms: int) -> None:
         """Take clients' envelopes in, or answer that they must come again."""
         for envelope in event.envelopes:
+            if self._is_closed:
+                away = Unavailable("this validator only follows: try another one")
+                self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=away))
+                continue
             try:
                 self.mempool.add(envelope, now_ms)
             except Unavailable as error:
                 self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=error))
+
+    def close(self) -> None:
+        """Seal no batch any more: places of our lane may be taken by batches not known here."""
+        self._is_closed = True
 
     def seal_due(self, now_ms: int, *, along: bool = False) -> None:
         """Make batches of what has waited long enough; `along`: a packet goes to everybody anyway.
 
         What leaves in one step travels in one message, so a batch goes with a vote if it can.
         """
-        while True:
+        while not self._is_closed:
             pending = self.lanes.own_pending
             if along and pending == 1:
                 pending = 0

@@ -12,6 +12,8 @@ from onward.execution.body import ContractFor
 from onward.ledger.block import Cut, Executed
 from onward.ledger.chain import Tip, read_block, read_tip
 from onward.ledger.store import Store
+from onward.replica.effects import Commit, Verdict
+from onward.types import Digest
 
 BeginBlock = Callable[[Store, Tip, OrderedBlock, ContractFor, AtHand], BlockExecution]
 """How the execution of a block begins. Every node uses `BlockExecution` itself."""
@@ -116,3 +118,28 @@ class Executor:
             del self._recent[min(self._recent)]
         self._recent[result.height] = result, cut
         return result, cut
+
+
+def commit_of(ordered: OrderedBlock, result: ExecutedBlock) -> Commit:
+    """What the driver does with an executed block: writes, and verdicts for the clients."""
+    verdicts = tuple(
+        Verdict(
+            tx_hash=done.transaction.tx_hash,
+            height=ordered.block.height,
+            code=done.result.code,
+            rule=done.result.rule,
+            message=done.result.message,
+            outcome=done.result.outcome or 0,
+            log_index=index or 0,
+            event=done.result.event,
+        )
+        for done, index in zip(result.bodies, result.log_indexes, strict=True)
+    )
+    return Commit(
+        height=ordered.block.height,
+        time_ms=ordered.block.time_ms,
+        state_root=Digest(result.state_root),
+        writes=result.writes,
+        batch_heads=tuple(Digest(head) for head in ordered.heads),
+        verdicts=verdicts,
+    )

@@ -34,6 +34,7 @@ from onward.consensus.effects import (
     Persist,
     SendTo,
     Validate,
+    VoteForgotten,
 )
 from onward.consensus.evidence import evidence_of_votes
 from onward.consensus.forensics import encode_record
@@ -46,16 +47,24 @@ from onward.consensus.messages import (
     Evidence,
     Fetch,
     Packet,
+    Vote,
     VoteKind,
 )
 from onward.crypto.signing import Signer, Verify
 from onward.errors import CorruptionError, DivergenceError, PeerFault
-from onward.execution.block import BlockExecution, ExecutedBlock, OrderedBlock
+from onward.execution.block import BlockExecution, OrderedBlock
 from onward.execution.body import ContractFor
 from onward.ledger.block import Batch, Block, Executed, set_hash
 from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
 from onward.ledger.genesis import Genesis
-from onward.ledger.store import BATCH_PLACE, BLOCK_HEIGHT, Store
+from onward.ledger.store import (
+    ABSTAINS_KEY,
+    BATCH_PLACE,
+    BLOCK_HEIGHT,
+    Store,
+    WriteBatch,
+    u64,
+)
 from onward.replica.accusations import Accusations
 from onward.replica.catchup import CatchUp, unsigned_final
 from onward.replica.checkpoints import Checkpoints
@@ -63,7 +72,6 @@ from onward.replica.dissemination import Dissemination
 from onward.replica.effects import (
     BatchChecked,
     Boot,
-    Commit,
     Effects,
     Event,
     PeerDown,
@@ -72,9 +80,8 @@ from onward.replica.effects import (
     Serve,
     Submitted,
     Tick,
-    Verdict,
 )
-from onward.replica.executor import BeginBlock, Executor
+from onward.replica.executor import BeginBlock, Executor, commit_of
 from onward.replica.outbox import Outbox
 from onward.replica.proposals import Proposals
 from onward.types import Digest, ValidatorIndex
@@ -91,6 +98,7 @@ class ReplicaConfig:
     verify: Verify
     contract_for: ContractFor
     journal_segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
+    may_abstain: bool = True  # the simulation's twins know no shame
     begin_block: BeginBlock = BlockExecution
 
 
@@ -146,7 +154,10 @@ class Replica:
         self._is_pending = False
         self._forks_forgotten_at = root.block.height
         self._lacking: tuple[Digest, ...] = ()
+        self._abstains = False
         self._sign_result(root)
+        if store.get(ABSTAINS_KEY) is not None:
+            self._abstain()
 
     # -- what a driver or a gateway may ask --------------------------------------------------------
 
@@ -179,6 +190,11 @@ class Replica:
     def evidence(self) -> tuple[Evidence, ...]:
         """What is proved against validators: by signer as it was at the boot, then as it came."""
         return self._accusations.held
+
+    @property
+    def abstains(self) -> bool:
+        """Whether it only follows, because votes under its key are not in its journal."""
+        return self._abstains
 
     @property
     def waiting(self) -> int:
@@ -344,6 +360,8 @@ class Replica:
                     self._deliver(effect)
                 case FarBehind():
                     self._catch_up.aim(effect.height)
+                case VoteForgotten():
+                    self._own_up(effect.vote)
                 case EvidenceFound() | Misbehaved() | ForkDetected():
                     self._report(effect)
                 case _:
@@ -369,6 +387,18 @@ class Replica:
                     f"two finalizations exclude each other: views {fault.first.view} and "
                     f"{fault.second.view}; more than f validators cheat"
                 )
+
+    def _own_up(self, vote: Vote) -> None:
+        """Our disk is not the newest: follow from now on, under this key for ever."""
+        if self._config.may_abstain and not self._abstains:
+            self._out.happened("forgot_vote", view=vote.view, kind=vote.kind)
+            self._out.store.append(WriteBatch(entries=((ABSTAINS_KEY, u64(vote.view)),)))
+            self._abstain()
+
+    def _abstain(self) -> None:
+        self._abstains = True
+        self._core.abstain()
+        self._lanes.close()
 
     def _dressed(self, packet: Packet) -> Packet:
         """A packet of the core with what else every packet says."""
@@ -418,7 +448,7 @@ class Replica:
             self._push(
                 OrderedBlock(
                     block=block,
-                    digest=_digest_in(effect, index),
+                    digest=effect.digest(index),
                     final=encode(effect.final) if own else b"",
                     record=encode_record(effect.records[index]),
                     batches=tuple(link.batch for link in links),
@@ -463,7 +493,7 @@ class Replica:
             return
         ordered, result = done
         self._compare(ordered.block)
-        self._out.commit = _commit(ordered, result)
+        self._out.commit = commit_of(ordered, result)
         self._lanes.settled(ordered, result)
         for body in result.bodies:
             if body.result.outcome is None:
@@ -563,34 +593,3 @@ def _final_of(stored: StoredBlock, digest: bytes) -> Certificate:
         return decode(Certificate, stored.final)
     except CanonicalError as error:
         raise CorruptionError(f"finalization of block {stored.block.height}: {error}") from None
-
-
-def _digest_in(effect: Deliver, index: int) -> bytes:
-    """The digest of a delivered block: its child names it, and the certificate the last one."""
-    if index + 1 < len(effect.blocks):
-        return effect.blocks[index + 1].parent
-    return effect.final.digest
-
-
-def _commit(ordered: OrderedBlock, result: ExecutedBlock) -> Commit:
-    verdicts = tuple(
-        Verdict(
-            tx_hash=done.transaction.tx_hash,
-            height=ordered.block.height,
-            code=done.result.code,
-            rule=done.result.rule,
-            message=done.result.message,
-            outcome=done.result.outcome or 0,
-            log_index=index or 0,
-            event=done.result.event,
-        )
-        for done, index in zip(result.bodies, result.log_indexes, strict=True)
-    )
-    return Commit(
-        height=ordered.block.height,
-        time_ms=ordered.block.time_ms,
-        state_root=Digest(result.state_root),
-        writes=result.writes,
-        batch_heads=tuple(Digest(head) for head in ordered.heads),
-        verdicts=verdicts,
-    )

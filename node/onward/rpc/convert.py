@@ -169,6 +169,7 @@ def status_out(status: NodeStatus) -> gateway_pb2.StatusReply:
         future_ms_max=status.future_ms_max,
         past_ms_max=status.past_ms_max,
         accused=status.accused,
+        abstains=status.abstains,
     )
 
 
@@ -268,6 +269,7 @@ def status_in(message: gateway_pb2.StatusReply) -> NodeStatus:
         future_ms_max=message.future_ms_max,
         past_ms_max=message.past_ms_max,
         accused=tuple(message.accused),
+        abstains=message.abstains,
     )
 
 

@@ -108,30 +108,28 @@ def assemble(
     clock: Clock,
     log: Log,
     metrics: Metrics,
+    may_abstain: bool = True,
 ) -> Node:
-    """Put a node together on a disk that was recovered. Raises `CorruptionError`."""
-    genesis = home.genesis
+    """Put a node together on a disk that was recovered. Raises `CorruptionError`.
+
+    `may_abstain` is False only for programs that lie on purpose.
+    """
     signer = SigningKey(home.seed)
-    replica = Replica(
-        ReplicaConfig(
-            genesis=genesis, me=home.index, signer=signer, verify=verify, contract_for=contracts
-        ),
-        disk.store,
+    config = ReplicaConfig(
+        genesis=home.genesis,
+        me=home.index,
+        signer=signer,
+        verify=verify,
+        contract_for=contracts,
+        may_abstain=may_abstain,
     )
+    replica = Replica(config, disk.store)
     inbox = Inbox()
     watch = PeerWatch(inbox, log, metrics, validator_names(home), clock.monotonic_ms)
     peers = PeerNetwork(_peer_settings(home, signer, identity), watch)
     events = RecentEvents(log, metrics, clock.monotonic_ms)
-    status = StatusReport(
-        home,
-        replica,
-        disk,
-        peers,
-        events,
-        clock=clock,
-        heights=watch.heights,
-        heard_at_ms=watch.heard_at_ms,
-    )
+    heard = {"heights": watch.heights, "heard_at_ms": watch.heard_at_ms}
+    status = StatusReport(home, replica, disk, peers, events, clock=clock, **heard)
     proofs = EvidenceFiles(home, lambda: replica.evidence, log, metrics)
     status.accused = proofs.accused
     reads = NodeReads(
@@ -140,7 +138,7 @@ def assemble(
     gateway = Gateway(_door(home, signer, clock), reads, inbox, watch.failed)
     status.in_flight = lambda: gateway.in_flight  # they need each other; the gateway comes second
     verifier = LoopVerifier(
-        chain_id=genesis.chain_id, verify=verify, answer=inbox.tell, metrics=metrics
+        chain_id=home.genesis.chain_id, verify=verify, answer=inbox.tell, metrics=metrics
     )
     ports = DriverPorts(
         machine=replica,

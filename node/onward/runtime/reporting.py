@@ -134,6 +134,7 @@ class StatusReport:
             future_ms_max=parameters.future_ms_max,
             past_ms_max=parameters.past_ms_max,
             accused=self.accused(),
+            abstains=replica.abstains,
         )
 
     def _peer(self, name: str, index: ValidatorIndex) -> PeerStatus:

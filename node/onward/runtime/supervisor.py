@@ -58,6 +58,8 @@ class _Servers:
 class Supervisor:
     """One node, from a home that was read, to its end."""
 
+    may_abstain = True
+
     def __init__(
         self,
         home: NodeHome,
@@ -105,6 +107,7 @@ class Supervisor:
                     clock=self._clock,
                     log=self._log,
                     metrics=self.metrics,
+                    may_abstain=self.may_abstain,
                 )
                 await self._run(self.node, boot)
             finally:

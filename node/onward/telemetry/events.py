@@ -26,7 +26,7 @@ LEVELS: dict[str, int] = {
 Log = structlog.typing.FilteringBoundLogger
 
 # Everything else happens in every view of every day.
-_WARNINGS = frozenset({"equivocation", "misbehaved"})
+_WARNINGS = frozenset({"equivocation", "forgot_vote", "misbehaved"})
 _INFOS = frozenset({"caught_up", "nullified"})
 
 

@@ -488,6 +488,7 @@ class StatusReply(google.protobuf.message.Message):
     FUTURE_MS_MAX_FIELD_NUMBER: builtins.int
     PAST_MS_MAX_FIELD_NUMBER: builtins.int
     ACCUSED_FIELD_NUMBER: builtins.int
+    ABSTAINS_FIELD_NUMBER: builtins.int
     network: builtins.str
     chain_id: builtins.bytes
     validator: builtins.str
@@ -521,6 +522,8 @@ class StatusReply(google.protobuf.message.Message):
     timeout_ms_max: builtins.int
     future_ms_max: builtins.int
     past_ms_max: builtins.int
+    abstains: builtins.bool
+    """It only follows: votes were given under its key that its journal does not hold."""
     @property
     def peers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___PeerStatus]: ...
     @property
@@ -554,9 +557,10 @@ class StatusReply(google.protobuf.message.Message):
         future_ms_max: builtins.int = ...,
         past_ms_max: builtins.int = ...,
         accused: collections.abc.Iterable[builtins.str] | None = ...,
+        abstains: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "finalized_ago_ms", b"finalized_ago_ms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "accused", b"accused", "chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_ago_ms", b"finalized_ago_ms", "finalized_height", b"finalized_height", "future_ms_max", b"future_ms_max", "heartbeat_ms", b"heartbeat_ms", "height", b"height", "in_flight", b"in_flight", "index", b"index", "network", b"network", "not_voted", b"not_voted", "not_voted_ago_ms", b"not_voted_ago_ms", "now_ms", b"now_ms", "past_ms_max", b"past_ms_max", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "timeout_ms_max", b"timeout_ms_max", "uptime_ms", b"uptime_ms", "validator", b"validator", "version", b"version", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "abstains", b"abstains", "accused", b"accused", "chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_ago_ms", b"finalized_ago_ms", "finalized_height", b"finalized_height", "future_ms_max", b"future_ms_max", "heartbeat_ms", b"heartbeat_ms", "height", b"height", "in_flight", b"in_flight", "index", b"index", "network", b"network", "not_voted", b"not_voted", "not_voted_ago_ms", b"not_voted_ago_ms", "now_ms", b"now_ms", "past_ms_max", b"past_ms_max", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "timeout_ms_max", b"timeout_ms_max", "uptime_ms", b"uptime_ms", "validator", b"validator", "version", b"version", "view", b"view"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms"]) -> typing.Literal["finalized_ago_ms"] | None: ...
 
 global___StatusReply = StatusReply

@@ -459,6 +459,12 @@ def test_other_state_after_the_same_block_is_told_before_the_node_stops() -> Non
     assert found(told) == {("results-differ", ("v4",))}
 
 
+def test_restored_home_that_only_follows_costs_its_vote() -> None:
+    told = diagnose(seen(well("v2", abstains=True)))
+    assert found(told) == {("abstains", ("v2",))}
+    assert "one more loss stops it" in told.sentence
+
+
 def test_proven_liar_is_named_with_who_holds_the_evidence() -> None:
     told = diagnose(seen(well("v1", accused=("v3",)), well("v2", accused=("v3",))))
     assert (told.verdict, found(told)) == (Verdict.PROGRESSES, {("accused", ("v3",))})
