@@ -26,6 +26,7 @@ from onward.cli.target import Target, read_start, target_options
 from onward.consensus.evidence_file import encode_evidence
 from onward.consensus.forensics import find_fork
 from onward.crypto.signing import verify as signatures_verify
+from onward.errors import Unavailable
 from onward.runtime.home import read_home
 from onward.storage.home import open_home
 
@@ -127,10 +128,16 @@ async def _fetch(target: Target) -> tuple[bytes, ...]:
 
 
 def _opened(files: Iterable[bytes], genesis: bytes, folder: Path | None) -> _Found:
-    """Each file's name and what it proves; written to the folder, if there is one."""
+    """Each file's name and what it proves; written to the folder, if there is one.
+
+    Raises `Unavailable` for a node that answers with files that prove nothing.
+    """
     found: _Found = []
     for data in files:
-        summary = verify_evidence(data, genesis)
+        try:
+            summary = verify_evidence(data, genesis)
+        except EvidenceError as error:
+            raise Unavailable(f"the node's evidence does not verify: {error}") from None
         name = f"{summary.validator}-{sha256(data).hexdigest()[:_NAME_CHARACTERS]}.evidence"
         found.append((name, summary))
         if folder is not None:
