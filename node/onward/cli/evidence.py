@@ -187,10 +187,15 @@ def _show(out: Console, file: Path, summary: EvidenceSummary) -> None:
     for name, value in (
         ("validator", f"{summary.validator}, number {summary.index} of {summary.network}"),
         ("key", summary.public_key),
-        ("signed", summary.statements[0].split(" ", 2)[0] + f" {summary.place}"),
-        ("and also", summary.statements[1].split(" ", 2)[0] + f" {summary.place}"),
+        ("signed", _unsigned(summary.statements[0])),
+        ("and also", _unsigned(summary.statements[1])),
         ("chain", summary.chain_id),
         ("epoch", str(summary.epoch)),
     ):
         table.add_row(f"  {name}", value)
     out.print(table)
+
+
+def _unsigned(statement: str) -> str:
+    """A statement's line without its signature."""
+    return statement.rpartition(" ")[0]
