@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 # Overridable: make simulate SEEDS=300:900 JOBS=2, make test TESTS=tests/unit ARGS=-x
 SEEDS ?= 0:300
 JOBS ?= 2
+ATTEMPTS ?= 100000
 TESTS ?= tests
 ARGS ?=
 PYTHON ?=
@@ -14,7 +15,7 @@ export PYTHON
 BIN := .venv/bin
 PYTHON_CODE := node chaincode proto tests benchmarks tools
 
-.PHONY: help demo test check format simulate exhaust model bench microbench instructions proto clean .venv
+.PHONY: help demo test check format simulate exhaust model mutants rules bench microbench instructions proto clean .venv
 
 help: ## this list
 	@echo "Onward: a permissioned BFT ledger for Information Sharing Agreements"
@@ -44,6 +45,12 @@ exhaust: .venv ## every state of the vote rules, every twins schedule of three v
 
 model: .venv ## docs/spec/consensus.pml, whole and with each rule taken away (needs spin and gcc)
 	@$(BIN)/python -m tests.spec.model
+
+mutants: .venv ## bugs planted in the simulation: does it catch them?
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)
+
+rules: .venv ## the contract against a second, naive reading of R01 to R28 (ATTEMPTS=N)
+	@$(BIN)/python -m tests.campaigns.rules --attempts $(ATTEMPTS) $(ARGS)
 
 bench: .venv ## how much a network of four carries on this machine (three minutes)
 	@$(BIN)/onward bench --quick $(ARGS)

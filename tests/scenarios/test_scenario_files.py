@@ -19,12 +19,14 @@ from onward.scenario.documents import shipped_documents
 from onward.scenario.format import parse_scenario
 from onward.scenario.grammar import SYSTEM_KEYS, Sort, keys_of, step_types
 from onward.scenario.runner import ScenarioResult, run_scenario
+from onward_chaincode.reconciliation_records import ReconciliationCode
 from onward_chaincode.registry import contract_for
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "scenarios"
 FILES = sorted(FOLDER.rglob("*.toml"))
 DOCUMENTS = shipped_documents()
+TYPES = sorted({*step_types(), *step_types("reconciliation")})
 
 
 def run(path: Path) -> ScenarioResult:
@@ -56,7 +58,7 @@ def test_every_file_begins_with_its_story(path: Path) -> None:
 
 
 def test_every_transaction_type_has_an_example_that_uses_it() -> None:
-    for kind in step_types():
+    for kind in TYPES:
         path = FOLDER / "examples" / f"{re.sub('[._]', '-', kind)}.toml"
         assert path.is_file(), f"no example of {kind}"
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -104,6 +106,7 @@ def test_nearly_every_code_of_the_contract_is_shown_by_some_file() -> None:
         "E_DUPLICATE",
     }
     assert onward <= shown
+    assert set(ReconciliationCode) <= shown
 
 
 def test_the_same_file_gives_the_same_roots_in_another_process() -> None:
@@ -204,7 +207,7 @@ FOLLOWS_FROM_OTHERS = {"offer_expires_at", "parent_agreement", "scope"}
 
 def test_specification_lists_every_type_with_its_keys() -> None:
     rows = dict(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \| (.+) \|$", SPECIFICATION, re.MULTILINE))
-    assert sorted(rows) == list(step_types())
+    assert sorted(rows) == TYPES
     for kind, cell in rows.items():
         stated = dict(re.findall(r"`([a-z_.]+)`(\*?)", cell))
         if kind in SYSTEM_KEYS:

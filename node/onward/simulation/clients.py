@@ -20,6 +20,7 @@ from onward.simulation.oracles import SafetyOracles
 from onward.types import Digest
 
 RETRY_AFTER_MS = 2_500
+_ELSEWHERE_ONE_IN = 8  # this share of a burst goes to other validators
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,15 @@ class Clients:
         return len(self._pending)
 
     def submit_burst(self, envelopes: int, now_ms: int, utc_ms: int, twice_permille: int) -> None:
-        """Submit some new envelopes."""
+        """Submit some new envelopes: a burst is one client's, and most of it goes to one node."""
+        up = self._up()
+        one = self._rng.choice(up) if up else None
         for _ in range(envelopes):
             order = self._workload.next_order(utc_ms)
             pending = _Pending(order, set(order.tx_hashes), 0, 0)
             for tx_hash in order.tx_hashes:
                 self._pending[tx_hash] = pending
-            self._try(pending, now_ms)
+            self._try(pending, now_ms, one if self._rng.randrange(_ELSEWHERE_ONE_IN) else None)
             if twice_permille and self._rng.randrange(1000) < twice_permille:
                 self._submit_again(pending)
 
@@ -113,13 +116,17 @@ class Clients:
                 continue
             self._settle(verdict.tx_hash, verdict.height, verdict.code, verdict.outcome)
 
-    def _try(self, pending: _Pending, now_ms: int) -> None:
+    def _up(self) -> list[Host]:
+        return [host for host in self._hosts if host.machine is not None]
+
+    def _try(self, pending: _Pending, now_ms: int, host: Host | None = None) -> None:
         """Known bytes get their verdict at once; in flight, the client waits; else they go in."""
-        up = [host for host in self._hosts if host.machine is not None]
         pending.retry_at_ms = now_ms + RETRY_AFTER_MS
-        if not up:
-            return
-        host = self._rng.choice(up)
+        if host is None:
+            up = self._up()
+            if not up:
+                return
+            host = self._rng.choice(up)
         pending.host = host.index
         for tx_hash in pending.order.tx_hashes:
             known = host.disk.verdict(tx_hash) if tx_hash in pending.open else None

@@ -15,7 +15,12 @@ from onward.simulation.network import Network
 from onward.types import ValidatorIndex
 
 _BAN_MS = 1_000
-ACCUSATIONS = {"misbehaved": "peer", "equivocation": "signer", "lane_forked": "lane"}
+ACCUSATIONS = {
+    "misbehaved": "peer",
+    "equivocation": "signer",
+    "evidence": "signer",
+    "lane_forked": "lane",
+}
 """The typed events that accuse a validator, with the field that names it."""
 
 

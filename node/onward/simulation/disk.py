@@ -12,31 +12,28 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import lru_cache
 
 from onward.execution.block import genesis_writes
 from onward.ledger.block import genesis_block
 from onward.ledger.chain import read_tip, read_transaction
 from onward.ledger.genesis import Genesis
 from onward.ledger.log import EMPTY_LOG
-from onward.ledger.store import Store
+from onward.ledger.store import Store, WriteBatch
 from onward.replica.effects import Boot
 from onward.simulation.faults import FaultKind
+from onward.simulation.ruin import BATCHES, JOURNAL, FailingFiles, PowerCut, Span, spoilable
 from onward.storage.disk import NodeDisk
-from onward.storage.memory_files import MemoryFiles
 from onward.storage.memory_store import MemoryStore
 from onward.system.contracts import genesis_state
 
+_NOTHING = "the data directory was wiped"
+_NO_JOURNAL = "the vote journal was deleted"
+_NO_DATABASE = "the database was deleted"
+_WIPED = (_NOTHING, _NO_JOURNAL, _NO_DATABASE)
+
 NAMES_BECOME_DURABLE = "sync_directory"
 """The operation of the files that ends a rotation; before it, names may be undone."""
-
-
-class PowerCut(Exception):
-    """The machine stops here."""
-
-    def __init__(self, fault: FaultKind) -> None:
-        """`fault`: what made the power go."""
-        super().__init__(fault)
-        self.fault = fault
 
 
 class Loss(Enum):
@@ -92,13 +89,11 @@ class SimulatedDisk:
         self._rng = rng
         self._chain_id = genesis.chain_id
         self._counts = counts
-        self._files = MemoryFiles()
+        self.ruin = ""  # what befell the home, so that nobody may start over it any more
+        self._files = FailingFiles(rng)
         self._store = MemoryStore()
-        block = genesis_block(
-            genesis.chain_id, genesis.time_ms, genesis.validators, EMPTY_LOG.root()
-        )
         self.node_disk = self.disk_type(self._files, self._store, genesis.chain_id)
-        self.node_disk.create((), genesis_writes(genesis.chain_id, block, genesis_state(genesis)))
+        self.node_disk.create((), _first_writes(genesis))
 
     @property
     def store(self) -> Store:
@@ -135,8 +130,50 @@ class SimulatedDisk:
             self._counts["disk.undone_names"] += lost.undone_entries
         self._files.gate = self._store.gate = _pass
 
+    @property
+    def is_full(self) -> bool:
+        """Whether writes fail now."""
+        return self._files.is_full
+
+    def fill(self, *, is_full: bool) -> None:
+        """Leave no room on the disk, or make some again."""
+        self._files.is_full = is_full
+
+    def spoilable(self) -> tuple[FailingFiles, tuple[Span, ...]]:
+        """The files of the stopped machine, and where in them no turned bit may pass unnoticed."""
+        return self._files, spoilable(self._files, self._store)
+
+    def rot(self, draw: int) -> bool:
+        """Turn a bit of what the stopped machine had synced; False where there is nothing."""
+        _, spans = self.spoilable()
+        if not spans:
+            return False
+        span = spans[draw % len(spans)]
+        self._files.spoil(span, draw)
+        self.ruin = f"{span[0]}: a bit of the frame at {span[1]} turned"
+        return True
+
+    def wipe(self, draw: int) -> None:
+        """Delete the stopped machine's data directory, or its journal, or its database."""
+        self.ruin = _WIPED[draw % len(_WIPED)]
+        if self.ruin != _NO_DATABASE:
+            self._files.delete(JOURNAL)
+        if self.ruin == _NOTHING:
+            self._files.delete(BATCHES)
+        if self.ruin != _NO_JOURNAL:
+            self._store = MemoryStore()
+
     def _gate(self, operation: str) -> None:
+        if self.is_full and operation == "flush":
+            raise PowerCut(FaultKind.DISK_FULL)
         self.burn(operation)
+
+
+@lru_cache(maxsize=32)
+def _first_writes(genesis: Genesis) -> WriteBatch:
+    """What a new home's store begins with: the same in every world of the same genesis."""
+    block = genesis_block(genesis.chain_id, genesis.time_ms, genesis.validators, EMPTY_LOG.root())
+    return genesis_writes(genesis.chain_id, block, genesis_state(genesis))
 
 
 def _pass(operation: str) -> None:

@@ -1,13 +1,10 @@
 """What goes wrong in a run, as data: a list of faults that can be printed, cut down and replayed.
 
-Every class of fault is a knob that a seed may turn off altogether. A world in which everything
-always goes a little wrong never meets the bugs that need one thing to go wrong alone (swarm
-testing).
+`schedule` and `rare_faults` draw them from a seed.
 """
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,10 +20,19 @@ class FaultKind(StrEnum):
     KILL = "crash.kill"  # the processes die, what they wrote stays
     POWER = "crash.power"  # power goes (at the `count`th disk operation from now): unsynced is lost
     FUSE = "crash.between_effects"  # power goes after `count` more effects or disk operations
+    PAUSE = "freeze.most"  # more than f processes stand still, for long
+    CLOCK_DAY = "clock.day"  # restarted with a clock `count` ms off, and again with a right one
+    DISK_FULL = "disk.full"  # writes fail until `for_ms` are over; the process stops at the first
+    ROT = "disk.rot"  # a byte of what was synced changes: the home is lost
+    WIPE = "disk.wipe"  # the data directory is gone, or the `count`th part of it
     ROTATION = "crash.rotation"  # power goes in the midst of the journal's next rotation
     FREEZE = "freeze"  # the processes stand still, then go on
     SLOW_DISK = "slow_disk"  # a sync takes `count` ms
     CLOCK = "clock"  # the clocks of `nodes` are `count` ms off (negative: late)
+
+
+RUINOUS = frozenset({FaultKind.ROT, FaultKind.WIPE})
+"""After these a machine never starts again."""
 
 
 class Healing(StrEnum):
@@ -44,7 +50,7 @@ class Fault:
     """One thing going wrong, from `at_ms` for `for_ms`, both in simulated time.
 
     An armed one waits for its moment, which may never come; then the machine is down for
-    `injector.DARK_MS`, whatever `for_ms` is.
+    `injector.DARK_MS`, whatever `for_ms` is. What ruins a home (`ROT`, `WIPE`) is for good.
     """
 
     at_ms: int
@@ -55,10 +61,10 @@ class Fault:
 
     @property
     def is_armed(self) -> bool:
-        """Whether power goes later, at an operation of the machine, and not at `at_ms`."""
+        """Whether the machine stops later, at an operation of its own, and not at `at_ms`."""
         if self.kind is FaultKind.POWER:
             return self.count > 0
-        return self.kind in {FaultKind.FUSE, FaultKind.ROTATION}
+        return self.kind in {FaultKind.FUSE, FaultKind.ROTATION, FaultKind.DISK_FULL}
 
     def __str__(self) -> str:
         """One line, for people."""
@@ -87,124 +93,11 @@ class Options:
     sync_ms: int = 2
     settle_ms: int = 20  # how long the database lags behind the journal, when there is time
     verify_ms: int = 1
+    turn_ms: int = 1  # what comes within one turn of the driver is taken in by one step
     burst_every_ms: int = 150
     burst_envelopes_max: int = 5
+    lull_ms: int = 0  # now and then, until all is well, clients are quiet for this long
     double_submit_permille: int = 0  # a client sends the same bytes to a second validator at once
     propose_age_ms: int = 60
     heartbeat_ms: int = 2_000
     liars: tuple[str, ...] = ()  # of validators n-1, n-2, ...
-
-
-_FAULT_KNOBS: tuple[tuple[FaultKind, int], ...] = (
-    (FaultKind.SPLIT, 450),
-    (FaultKind.DEAF, 300),
-    (FaultKind.MUTE, 300),
-    (FaultKind.LINKS, 350),
-    (FaultKind.FLAP, 300),
-    (FaultKind.KILL, 450),
-    (FaultKind.POWER, 550),
-    (FaultKind.FUSE, 500),
-    (FaultKind.FREEZE, 350),
-    (FaultKind.SLOW_DISK, 300),
-    (FaultKind.CLOCK, 250),
-    (FaultKind.ROTATION, 250),
-)
-"""How many of a thousand seeds have each kind turned on."""
-
-
-def draw_options(seed: int, liar_kinds: tuple[str, ...], validators: int | None = None) -> Options:
-    """The knobs that a seed turns."""
-    rng = random.Random(f"options/{seed}")
-    size = validators if validators is not None else rng.choices((4, 5, 7), (90, 4, 6))[0]
-    liars = rng.choices(range((size - 1) // 3 + 1), (45, *[55] * ((size - 1) // 3)))[0]
-    noisy = rng.random() < 0.5
-    return Options(
-        validators=size,
-        healing=rng.choice((Healing.ALL, Healing.QUORUM)),
-        stable_at_ms=rng.randrange(16_000, 24_000),
-        delay_ms_min=rng.choice((1, 1, 2, 10)),
-        delay_ms_mean=rng.choice((1, 3, 3, 10, 40)),
-        drop_permille=rng.choice((5, 20, 80)) if noisy else 0,
-        duplicate_permille=rng.choice((10, 60)) if rng.random() < 0.4 else 0,
-        in_order=rng.random() < 0.6,
-        notices_cuts=rng.random() < 0.6,
-        sync_ms=rng.choice((1, 3, 8, 20)),
-        settle_ms=rng.choice((2, 30, 1_500)),
-        verify_ms=rng.choice((1, 2, 12)),
-        burst_every_ms=rng.choice((120, 150, 180)),
-        double_submit_permille=rng.choice((0, 20, 100)),
-        propose_age_ms=rng.choice((30, 60, 80)),
-        liars=tuple(rng.choice(liar_kinds) for _ in range(liars)) if liar_kinds else (),
-    )
-
-
-def draw_schedule(seed: int, options: Options) -> tuple[Fault, ...]:
-    """The faults of a run, by time."""
-    rng = random.Random(f"schedule/{seed}")
-    kinds = [kind for kind, permille in _FAULT_KNOBS if rng.randrange(1000) < permille]
-    if not kinds:
-        return ()
-    every_ms = rng.choice((900, 1_800, 3_500))
-    faults: list[Fault] = []
-    at_ms = rng.randrange(100, 3_000)
-    while at_ms < options.stable_at_ms:
-        faults.append(_draw_fault(rng, at_ms, rng.choice(kinds), options.validators))
-        at_ms += 50 + int(rng.expovariate(1 / every_ms))
-    # Where one validator stays broken, those that come back need each other's every vote.
-    if rng.random() < (0.7 if options.healing is Healing.QUORUM else 0.2):
-        faults.extend(_draw_blackout(rng, options))
-    return tuple(faults)
-
-
-def _draw_blackout(rng: random.Random, options: Options) -> tuple[Fault, ...]:
-    """All machines stop just before the network is healed: nobody remembers for anybody else.
-
-    Often while they are split, so that the votes of a view are given and none of its quorums
-    formed.
-    """
-    kind = rng.choice((FaultKind.KILL, FaultKind.POWER))
-    everyone = tuple(range(options.validators))
-    at_ms = options.stable_at_ms - rng.randrange(20, 800)
-    dark = Fault(at_ms=at_ms, kind=kind, nodes=everyone, for_ms=2_000)
-    if rng.random() < 0.1:
-        return (dark,)
-    half = tuple(sorted(rng.sample(everyone, options.validators // 2)))
-    split = Fault(at_ms=at_ms - 5_000, kind=FaultKind.SPLIT, nodes=half, for_ms=6_000)
-    return (split, dark)
-
-
-def _draw_fault(rng: random.Random, at_ms: int, kind: FaultKind, size: int) -> Fault:
-    one = (rng.randrange(size),)
-    some = tuple(sorted(rng.sample(range(size), rng.randrange(1, size))))
-    everyone = tuple(range(size))
-    for_ms = rng.choice((300, 1_200, 1_200, 4_000))
-    match kind:
-        case FaultKind.SPLIT:
-            return Fault(at_ms=at_ms, kind=kind, nodes=some, for_ms=for_ms)
-        case FaultKind.FLAP:
-            period_ms = rng.randrange(100, 2_000)
-            return Fault(at_ms=at_ms, kind=kind, nodes=some, for_ms=6_000, count=period_ms)
-        case FaultKind.LINKS:
-            return Fault(
-                at_ms=at_ms, kind=kind, nodes=everyone, for_ms=for_ms, count=rng.randrange(2**16)
-            )
-        case FaultKind.KILL | FaultKind.POWER:
-            nodes = rng.choice((one, one, one, some, everyone))
-            down_ms = rng.choice((50, 400, 2_000, 7_000)) if nodes == one else for_ms // 2
-            # Not at once but in the midst of a write: that is where tails are torn.
-            operation = rng.choice((0, 1, 2, 3, 5)) if kind is FaultKind.POWER else 0
-            return Fault(at_ms=at_ms, kind=kind, nodes=nodes, for_ms=down_ms, count=operation)
-        case FaultKind.FUSE:
-            nodes = rng.choice((one, one, everyone))
-            return Fault(
-                at_ms=at_ms, kind=kind, nodes=nodes, for_ms=for_ms // 2, count=rng.randrange(1, 40)
-            )
-        case FaultKind.SLOW_DISK:
-            return Fault(
-                at_ms=at_ms, kind=kind, nodes=one, for_ms=3_000, count=rng.choice((60, 400, 1_500))
-            )
-        case FaultKind.CLOCK:
-            off_ms = rng.choice((-20_000, -1_500, -200, 200, 1_500))
-            return Fault(at_ms=at_ms, kind=kind, nodes=one, for_ms=4_000, count=off_ms)
-        case _:
-            return Fault(at_ms=at_ms, kind=kind, nodes=one, for_ms=for_ms)

@@ -8,12 +8,13 @@ durable. Every primitive operation burns the fuse, so that power can go between 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from onward import limits
 from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import PeerMessage, Vote
-from onward.errors import MalformedError, OnwardError, PeerFault
+from onward.errors import OnwardError
 from onward.ledger.block import Batch
 from onward.ledger.store import Store
 from onward.ledger.transaction import CheckedEnvelope, Opened
@@ -30,9 +31,10 @@ from onward.replica.effects import (
     Tick,
     VerifyJob,
 )
-from onward.simulation.disk import Loss, PowerCut, SimulatedDisk
+from onward.simulation.disk import Loss, SimulatedDisk
 from onward.simulation.faults import FaultKind
 from onward.simulation.oracles import Violation
+from onward.simulation.ruin import PowerCut
 from onward.storage.catch_up import chain_page
 from onward.types import Digest
 
@@ -50,7 +52,7 @@ class Machine(Protocol):
     def leader(self) -> int:
         """The leader of the current view."""
 
-    def step(self, event: Event, now_ms: int) -> Effects:
+    def step_all(self, events: Sequence[Event], now_ms: int) -> Effects:
         """See `replica.effects`."""
 
 
@@ -77,7 +79,7 @@ class Surroundings(Protocol):
     def on_booted(self, host: Host, journal: tuple[JournalRecord, ...]) -> None:
         """The machine starts over what its disk holds, this journal among it."""
 
-    def on_effects(self, host: Host, event: Event, effects: Effects) -> None:
+    def on_effects(self, host: Host, events: tuple[Event, ...], effects: Effects) -> None:
         """A step was taken; nothing of it has been performed."""
 
     def on_sending(self, host: Host, to: int, message: PeerMessage) -> None:
@@ -88,9 +90,6 @@ class Surroundings(Protocol):
 
     def on_released(self, host: Host, commit: Commit | None, answers: tuple[Answer, ...]) -> None:
         """Clients may hear of this now."""
-
-    def on_fault(self, host: Host, event: Event, error: OnwardError) -> None:
-        """A step was refused: the sender of its message broke a rule."""
 
     def on_power_cut(self, host: Host, fault: FaultKind) -> None:
         """The power of the host went, in the midst of something."""
@@ -123,12 +122,14 @@ class Host:
         self.sync_ms = 1
         self.settle_ms = 1
         self.verify_ms = 1
+        self.turn_ms = 0
         self.clock_offset_ms = 0
         self.frozen_until_ms = 0
         self.fuse: int | None = None
         self.disk_fuse: int | None = None
         self.cut_before: str | None = None  # the disk operation before which power goes
         self.sends_early = False
+        self.overhear: Callable[[int, PeerMessage], None] | None = None  # a liar that listens
         self._world = world
         self._start = start
         self._epoch_ms = epoch_ms
@@ -137,6 +138,7 @@ class Host:
         self._wakes = 0
         self._steps: deque[tuple[int, Effects]] = deque()
         self._inbox: deque[Event] = deque()
+        self._has_turn = False  # whether a turn is coming
         self._persisting = False
         self._settle_at_ms: int | None = None
 
@@ -150,7 +152,7 @@ class Host:
         self._world.on_booted(self, boot.journal)
         self.machine = self._start(self.disk.store)
         try:
-            self._take(boot)
+            self._step((boot,))
         except PowerCut as cut:
             self._world.on_power_cut(self, cut.fault)
 
@@ -162,10 +164,12 @@ class Host:
         self.peers_up.clear()
         self._steps.clear()
         self._inbox.clear()
+        self._has_turn = False
         self._persisting = False
         self._settle_at_ms = None
         self._wake_at_ms = None
         self.frozen_until_ms = 0
+        self._clock_ms = 0  # a restart takes over the system's time, also where that went back
         self.disk.crash(loss)
 
     def look(self) -> None:
@@ -174,7 +178,7 @@ class Host:
             self.waits_for = (self.machine.view, int(self.machine.leader))
 
     def clock(self) -> int:
-        """This machine's UTC time: it may be off, and it never runs backwards."""
+        """This machine's UTC time: it may be off, and between boots it never runs backwards."""
         self._clock_ms = max(
             self._clock_ms, self._epoch_ms + self._world.now_ms + self.clock_offset_ms
         )
@@ -215,6 +219,8 @@ class Host:
     def receive(self, boots: int, sender: int, message: PeerMessage) -> None:
         """A message arrives on the connection with `sender`, if that still stands."""
         if sender in self.peers_up:
+            if self.overhear is not None:
+                self.overhear(sender, message)
             self.deliver(boots, Received(peer=sender, message=message))  # type: ignore[arg-type]
 
     def _guarded(self, boots: int, action: Callable[..., None], *arguments: object) -> None:
@@ -230,23 +236,36 @@ class Host:
             self._world.on_power_cut(self, cut.fault)
 
     def _take(self, event: Event) -> None:
-        machine = self.machine
-        if machine is None:
-            return
+        """What comes while a turn is on its way is taken in by one step, as the driver does."""
+        self._inbox.append(event)
+        self._turn_soon()
+
+    def _turn_soon(self) -> None:
+        if not self._has_turn and not self.disk.node_disk.full:
+            self._has_turn = True
+            self._world.later(self.turn_ms, self._guarded, self.boots, self._turn)
+
+    def _turn(self) -> None:
+        self._has_turn = False
+        inbox = self._inbox
         if self.disk.node_disk.full:
-            self._inbox.append(event)
+            return
+        self._step(
+            tuple(inbox.popleft() for _ in range(min(len(inbox), limits.EVENTS_PER_STEP_MAX)))
+        )
+        if inbox:
+            self._turn_soon()
+
+    def _step(self, events: tuple[Event, ...]) -> None:
+        machine = self.machine
+        if machine is None or not events:
             return
         try:
-            effects = machine.step(event, self.clock())
-        except (PeerFault, MalformedError) as error:
-            self._world.on_fault(self, event, error)
-            return
+            effects = machine.step_all(events, self.clock())
         except OnwardError as error:
-            if self.is_liar:
-                self.crash(Loss.PROCESS)
-                return
-            raise Violation("no halt", f"{self.name}: {type(error).__name__}: {error}") from error
-        self._world.on_effects(self, event, effects)
+            self._stop_after(error)
+            return
+        self._world.on_effects(self, events, effects)
         if effects.commit is not None:
             self.height = effects.commit.height
         number = self.disk.node_disk.stage(effects)
@@ -257,6 +276,14 @@ class Host:
             self._release(effects)
         self._steps.append((number, effects))
         self._pump()
+        if effects.halt is not None:
+            self._stop_after(effects.halt)
+
+    def _stop_after(self, error: OnwardError) -> None:
+        """The machine will not go on. An honest one may say so only where too many cheat."""
+        if not self.is_liar:
+            raise Violation("no halt", f"{self.name}: {type(error).__name__}: {error}") from error
+        self.crash(Loss.PROCESS)
 
     def _verified(self, job: VerifyJob) -> None:
         opened, error = self._world.check_batch(self, job.batch, job.head)
@@ -297,8 +324,8 @@ class Host:
             self._world.later(self.sync_ms, self._guarded, self.boots, self._persist)
         if disk.must_settle:
             self._settle_soon(disk.full or disk.rotating)
-        while self._inbox and not disk.full:
-            self._take(self._inbox.popleft())
+        if self._inbox:
+            self._turn_soon()
 
     def _persist(self) -> None:
         """The sync of a group is done."""
@@ -340,6 +367,11 @@ class Host:
         self.burn()
         self._world.on_sending(self, to, message)
         self._world.transmit(self, to, message)
+
+
+def describe_all(events: tuple[Event, ...]) -> str:
+    """The events of one step, in order."""
+    return ", ".join(map(describe, events))
 
 
 def describe(event: Event) -> str:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from onward.errors import CorruptionError, RejectedError
 from onward.simulation.disk import NAMES_BECOME_DURABLE, Loss
-from onward.simulation.faults import Fault, FaultKind, Healing, Options
+from onward.simulation.faults import RUINOUS, Fault, FaultKind, Healing, Options
 from onward.simulation.host import Host
 from onward.simulation.network import (
     Link,
@@ -18,6 +19,8 @@ from onward.simulation.network import (
     links_out_of,
     random_links,
 )
+from onward.simulation.oracles import Violation
+from onward.simulation.rare_faults import DAY_MS
 from onward.types import quorum_of
 
 DARK_MS = 600
@@ -62,7 +65,9 @@ class Injector:
         if self._stable:
             return
         hosts = [host for host in self._world.hosts if host.index in fault.nodes]
-        is_met = not fault.is_armed and any(host.machine is not None for host in hosts)
+        is_met = any(host.machine is not None for host in hosts)
+        if fault.is_armed or fault.kind in RUINOUS:
+            is_met = False  # counted when it comes to that
         if fault.kind in _LINK_FAULTS:
             is_met = True
             self._apply_to_links(fault)
@@ -100,12 +105,27 @@ class Injector:
                     host.fuse = fault.count
                 case FaultKind.ROTATION:
                     host.cut_before = NAMES_BECOME_DURABLE
-                case FaultKind.FREEZE:
+                case FaultKind.FREEZE | FaultKind.PAUSE:
                     host.frozen_until_ms = self._world.now_ms + fault.for_ms
-                case FaultKind.SLOW_DISK:
-                    self._for_a_while(host, "sync_ms", fault)
                 case _:
-                    self._for_a_while(host, "clock_offset_ms", fault)
+                    self._apply_to_clock_or_disk(fault, host)
+
+    def _apply_to_clock_or_disk(self, fault: Fault, host: Host) -> None:
+        match fault.kind:
+            case FaultKind.SLOW_DISK:
+                self._for_a_while(host, "sync_ms", fault)
+            case FaultKind.DISK_FULL:
+                host.disk.fill(is_full=True)
+                self._world.later(fault.for_ms, self._free, host)
+            case FaultKind.ROT | FaultKind.WIPE:
+                self._ruin(host, fault)
+            case FaultKind.CLOCK_DAY:
+                self._restart_at(host, fault.count)
+                self._world.later(fault.for_ms, self._restart_at, host, 0)
+            case _ if not _is_another_day(host.clock_offset_ms):
+                self._for_a_while(host, "clock_offset_ms", fault)
+            case _:
+                pass
 
     def crash(self, host: Host, loss: Loss, down_ms: int | None) -> None:
         """Stop a machine; it comes back after `down_ms`, unless that is None."""
@@ -117,15 +137,19 @@ class Injector:
 
     def reboot(self, host: Host) -> None:
         """Start a machine that stands still."""
-        if host.machine is None:
-            self._world.counts["reboot"] += 1
-            host.boot()
+        if host.machine is not None:
+            return
+        if host.disk.ruin:
+            self._expect_refusal(host)
+            return
+        self._world.counts["reboot"] += 1
+        host.boot()
 
     def stabilize(self) -> None:
         """Nothing new goes wrong from here on; all of it, or a quorum's part, is put right."""
         self._stable = True
         world = self._world
-        honest = list(world.honest)
+        honest = [host for host in world.honest if not host.disk.ruin]
         if world.options.healing is Healing.QUORUM:
             self.healed = self._draw_quorum(honest)
         else:
@@ -138,6 +162,9 @@ class Injector:
             host.fuse = host.disk_fuse = host.cut_before = None
             host.frozen_until_ms = min(host.frozen_until_ms, world.now_ms)
             host.sync_ms = world.options.sync_ms
+            host.disk.fill(is_full=False)
+            if _is_another_day(host.clock_offset_ms):
+                self.crash(host, Loss.PROCESS, None)
             host.clock_offset_ms = 0
         for host in (*self.healed, *(host for host in world.hosts if host.is_liar)):
             self.reboot(host)
@@ -188,6 +215,38 @@ class Injector:
         self._cut(links_between(fault.nodes, _others(fault, self._world.size)), fault.count // 2)
         self._world.later(fault.count, self._flap, fault, end_ms)
 
+    def _restart_at(self, host: Host, off_ms: int) -> None:
+        """The process dies and comes back in another time; a running one never sees a jump."""
+        if not self._stable and host.clock_offset_ms != off_ms:
+            self.crash(host, Loss.PROCESS, DARK_MS)
+            host.clock_offset_ms = off_ms
+
+    @staticmethod
+    def _free(host: Host) -> None:
+        host.disk.fill(is_full=False)
+
+    def _ruin(self, host: Host, fault: Fault) -> None:
+        """The machine stops, its home is damaged, and somebody tries to start it again."""
+        if host.disk.ruin:
+            return
+        host.crash(Loss.POWER)
+        if fault.kind is FaultKind.WIPE:
+            host.disk.wipe(fault.count)
+        elif not host.disk.rot(fault.count):
+            self.reboot(host)
+            return
+        self._world.counts[fault.kind] += 1
+        self._world.later(fault.for_ms, self.reboot, host)
+
+    def _expect_refusal(self, host: Host) -> None:
+        """Who may have forgotten a vote does not start, ever, with this key."""
+        try:
+            host.disk.open()
+        except (CorruptionError, RejectedError):
+            self._world.counts["boot.refused"] += 1
+            return
+        raise Violation("damage refused", f"{host.name} starts although {host.disk.ruin}")
+
     def _for_a_while(self, host: Host, attribute: str, fault: Fault) -> None:
         normal = 0 if attribute == "clock_offset_ms" else self._world.options.sync_ms
         setattr(host, attribute, fault.count)
@@ -201,6 +260,10 @@ class Injector:
     def _reboot_if(self, host: Host, boots: int) -> None:
         if host.boots == boots and (not self._stable or host in self.healed or host.is_liar):
             self.reboot(host)
+
+
+def _is_another_day(offset_ms: int) -> bool:
+    return abs(offset_ms) >= DAY_MS
 
 
 def _others(fault: Fault, size: int) -> set[int]:

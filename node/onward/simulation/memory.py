@@ -8,6 +8,10 @@ from collections.abc import Iterable, Iterator
 CONTAINER_ITEMS_MAX = 5_000
 """Far above what a bounded queue reaches in a run, far below what a leak does."""
 
+CONSENSUS_ITEMS_MAX = 600
+"""The same for what consensus keeps: it forgets with every finalization."""
+
+_CONSENSUS = "onward.consensus."
 _DEPTH_MAX = 6
 _SAMPLE = 8  # of a large container's values: they are alike
 _OWN = "onward."
@@ -19,24 +23,29 @@ def oversized_containers(roots: Iterable[object]) -> list[str]:
     found: list[str] = []
     seen: set[int] = set()
     for root in roots:
-        _visit(root, type(root).__name__, 0, seen, found)
+        _visit(root, type(root).__name__, CONTAINER_ITEMS_MAX, (seen, found))
     return found
 
 
-def _visit(value: object, path: str, depth: int, seen: set[int], found: list[str]) -> None:
+def _visit(
+    value: object, path: str, items_max: int, look: tuple[set[int], list[str]], depth: int = 0
+) -> None:
+    seen, found = look
     if depth > _DEPTH_MAX or id(value) in seen:
         return
     if isinstance(value, dict | list | set | deque | tuple | frozenset):
         seen.add(id(value))
-        if len(value) > CONTAINER_ITEMS_MAX:
+        if len(value) > items_max:
             found.append(f"{path} holds {len(value)}")
         items = value.values() if isinstance(value, dict) else value
         for number, item in zip(range(_SAMPLE), items, strict=False):
-            _visit(item, f"{path}[{number}]", depth + 1, seen, found)
+            _visit(item, f"{path}[{number}]", items_max, look, depth + 1)
     elif _is_own(type(value).__module__):
         seen.add(id(value))
+        is_consensus = any(cls.__module__.startswith(_CONSENSUS) for cls in type(value).__mro__)
+        items_max = CONSENSUS_ITEMS_MAX if is_consensus else CONTAINER_ITEMS_MAX
         for name, item in _attributes(value):
-            _visit(item, f"{path}.{name}", depth + 1, seen, found)
+            _visit(item, f"{path}.{name}", items_max, look, depth + 1)
 
 
 def _is_own(module: str) -> bool:

@@ -10,13 +10,14 @@ from onward.simulation.byzantine import LIAR_KINDS
 from onward.simulation.faults import FaultKind, Healing
 from onward.simulation.run import Result
 
-CAMPAIGN_SEEDS_MIN = 100
+CAMPAIGN_SEEDS_MIN = 300
 """From this many seeds on, every kind of event must have occurred."""
 
 EXPECTED_KINDS = (
     *sorted(kind.value for kind in FaultKind),
     *(f"healing.{healing}" for healing in sorted(Healing)),
     *(f"liar.{kind}" for kind in LIAR_KINDS),
+    "boot.refused",
     "catch_up.page",
     "client.double_submit",
     "client.retry",
@@ -24,18 +25,35 @@ EXPECTED_KINDS = (
     "disk.lost_database_writes",
     "disk.torn_tails",
     "disk.undone_names",
+    "event.batch_invalid",
     "event.caught_up",
     "event.equivocation",
+    "event.evidence",
+    "event.lane_forked",
     "event.misbehaved",
+    "event.not_voted",
     "fetch",
     "journal.rotated",
     "lie.batch_withheld",
+    "lie.block_time",
+    "lie.chaos",
     "lie.double_vote",
     "lie.equivocation",
+    "lie.false_tips",
+    "lie.forged_certificate",
     "lie.garbage_decoded",
     "lie.garbage_refused",
+    "lie.invalid_signature",
+    "lie.kept_from_some",
+    "lie.lane_fork",
+    "lie.lane_left_out",
+    "lie.page",
     "lie.silence",
+    "lie.slander",
+    "lie.stale_certificates",
+    "lie.unjustified_proposal",
     "lie.votes_withheld",
+    "lie.wrong_result",
     "message.cut_off",
     "message.dropped",
     "message.duplicated",

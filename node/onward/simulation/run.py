@@ -7,16 +7,18 @@ as one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from traceback import extract_tb, format_exception
 
 from onward.errors import OnwardError
 from onward.simulation.byzantine import LIAR_KINDS
-from onward.simulation.faults import Fault, Options, draw_options, draw_schedule
+from onward.simulation.faults import Fault, Options
 from onward.simulation.mutants import Mutant
 from onward.simulation.oracles import Violation
+from onward.simulation.pace import RESUME_MS, resume_ms_max
+from onward.simulation.schedule import draw_options, draw_schedule
 from onward.simulation.world import Trace, World
 
 RECOVERY_MS_MAX = 20_000
@@ -55,19 +57,51 @@ def build_world(
     return World(seed, options=chosen, schedule=faults, mutant=mutant, trace=trace)
 
 
-def run_seed(seed: int, *, mutant: Mutant | None = None, trace: Trace | None = None) -> Result:
-    """Run a seed to its end or to its first broken promise."""
-    world = build_world(seed, mutant=mutant, trace=trace)
+def run_seed(
+    seed: int,
+    *,
+    options: Options | None = None,
+    schedule: Iterable[Fault] | None = None,
+    mutant: Mutant | None = None,
+    trace: Trace | None = None,
+) -> Result:
+    """Run a seed to its end or to its first broken promise; the rest as in `build_world`."""
+    return judge_world(
+        seed,
+        lambda: build_world(seed, options=options, schedule=schedule, mutant=mutant, trace=trace),
+        run_world,
+        trace,
+    )
+
+
+def judge_world(
+    seed: int,
+    build: Callable[[], World],
+    play: Callable[[World], None],
+    trace: Trace | None = None,
+) -> Result:
+    """Build a world and play in it, to the end or to the first broken promise."""
+    world: World | None = None
     failure = ""
     try:
-        run_world(world)
+        world = build()
+        play(world)
     except (Violation, OnwardError) as error:
-        failure = f"{type(error).__name__}: {error} (at {world.now_ms} ms)"
+        failure = f"{type(error).__name__}: {error}"
     except Exception as error:  # noqa: BLE001 - whatever it is, the seed that shows it must be named
-        failure = f"{CRASH}: {error!r} {_place_of(error)} (at {world.now_ms} ms)"
+        failure = f"{CRASH}: {error!r} {_place_of(error)}"
         if trace is not None:
             trace("".join(format_exception(error)))
-    return result_of(world, failure)
+    if world is None:
+        return _stillborn(seed, failure)
+    return result_of(world, failure and f"{failure} (at {world.now_ms} ms)")
+
+
+def _stillborn(seed: int, failure: str) -> Result:
+    """A world in which a machine failed at its first start."""
+    return Result(
+        seed=seed, failure=failure, events=0, blocks=0, bodies=0, simulated_ms=0, audit=""
+    )
 
 
 def run_world(world: World) -> None:
@@ -77,8 +111,10 @@ def run_world(world: World) -> None:
     world.run_ms(options.stable_at_ms)
     world.injector.stabilize()
     _expect_recovery(world)
+    _watch_pace(world)
     world.run_ms(max(0, options.duration_ms - world.now_ms))
     _expect_quota(world)
+    world.pace.stop(world.now_ms)
     world.stop_clients()
     world.expect_told(VERDICT_MS_MAX)
     _expect_nothing_lost(world)
@@ -112,12 +148,27 @@ def _place_of(error: Exception) -> str:
 
 
 def _expect_recovery(world: World) -> None:
-    """Every healed validator executes new blocks soon, whatever stays broken."""
-    goal = world.height + BLOCKS_AFTER_MIN
+    """Every healed validator executes new blocks soon, whatever stays broken.
+
+    The first new block comes within two seconds and the longest time-out for each validator that is
+    not healed, which may lead one after the other, and one for the view that the faults spoilt.
+    """
+    first, goal = world.height + 1, world.height + BLOCKS_AFTER_MIN
     healed = world.injector.healed
+    parameters = world.consortium.genesis.parameters
+    resume_ms = RESUME_MS + (world.size - len(healed) + 1) * parameters.timeout_ms_max
+    if not world.run_until(lambda: world.height >= first, resume_ms):
+        raise Violation("latency", f"no block {first} within {resume_ms} ms of the healing")
     if not world.run_until(lambda: all(h.height >= goal for h in healed), RECOVERY_MS_MAX):
         reached = {host.name: host.height for host in healed}
         raise Violation("liveness", f"height {goal} within {RECOVERY_MS_MAX} ms: {reached}")
+
+
+def _watch_pace(world: World) -> None:
+    """From here on liars, and what stays broken, may cost their own views and no more."""
+    healed = [host.name for host in world.injector.healed]
+    parameters = world.consortium.genesis.parameters
+    world.pace.watch(healed, world.now_ms, resume_ms_max(parameters, world.size - len(healed)))
 
 
 def _expect_quota(world: World) -> None:

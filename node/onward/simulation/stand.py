@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from onward.execution.block import BlockExecution
 from onward.ledger.genesis import GenesisContract
 from onward.ledger.store import Store
+from onward.replica.executor import BeginBlock
 from onward.replica.replica import Replica, ReplicaConfig
 from onward.simulation.consortium import Consortium
 from onward.simulation.mutants import Mutant
@@ -26,6 +28,8 @@ def start_replica(
     me: ValidatorIndex,
     *,
     mutant: Mutant | None,
+    begin_block: BeginBlock = BlockExecution,
+    may_abstain: bool = True,
 ) -> Replica:
     """The validator `me` over what `store` holds; a mutant has its way with it."""
     config = ReplicaConfig(
@@ -35,6 +39,8 @@ def start_replica(
         verify=verify,
         contract_for=contract_for,
         journal_segment_bytes_max=JOURNAL_SEGMENT_BYTES_MAX,
+        begin_block=begin_block,
+        may_abstain=may_abstain,
     )
     if mutant is not None:
         config = mutant.on_config(config)

@@ -30,23 +30,27 @@ from onward.consensus.messages import (
     decode_frame,
     encode_frame,
 )
-from onward.errors import OnwardError, RejectedError, invariant
-from onward.ledger.block import Batch
+from onward.errors import RejectedError, invariant
+from onward.ledger.block import Batch, block_digest
+from onward.ledger.chain import read_block
 from onward.ledger.transaction import Opened, check_envelope
-from onward.replica.effects import Answer, Commit, Effects, Event, Received
+from onward.replica.effects import Answer, Commit, Effects, Event
 from onward.simulation.byzantine import LIARS
-from onward.simulation.byzantine.liar import Liar, LiarKit
+from onward.simulation.byzantine.liar import Liar, LiarKit, Listener
 from onward.simulation.byzantine.twins import CLOCKS_APART_MS, TWINS, TwinRoutes
+from onward.simulation.certified import CertifiedNotes, expect_proved
 from onward.simulation.clients import Clients
 from onward.simulation.connections import Connections
 from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
 from onward.simulation.disk import Loss, SimulatedDisk, SteppedDisk
 from onward.simulation.faults import Fault, FaultKind, Options
-from onward.simulation.host import Host, describe, describe_happened
+from onward.simulation.host import Host, describe_all, describe_happened
 from onward.simulation.injector import DARK_MS, Injector
 from onward.simulation.mutants import Mutant
 from onward.simulation.network import Network, links_between
 from onward.simulation.oracles import SafetyOracles, Violation
+from onward.simulation.pace import Pace, resume_ms_max
+from onward.simulation.sharing import SharedExecutions
 from onward.simulation.signing import verify
 from onward.simulation.stand import CONTRACTS, start_replica
 from onward.simulation.workload import SharingWorkload
@@ -57,6 +61,8 @@ _CLIENT_CHECK_EVERY_MS = 500
 _MEMORY_CHECK_EVERY_MS = 5_000
 _ROUND_TRIP_ONE_IN = 50  # this share of the messages passes through the codec, as on a real wire
 _STEPS_QUEUED_MAX = 20_000
+_LULL_ONE_IN = 16  # bursts
+_ENOUGH_EVERY_MS = 400  # when the run has what makes it one, so much is enough to go on
 
 Trace = Callable[[str], None]
 
@@ -91,7 +97,10 @@ class World:
         self.network = Network(self._source("network"), self.options)
         self.consortium = build_consortium(self.options, CONTRACTS)
         self.oracles = SafetyOracles(quorum_of(self.size))
+        self.pace = Pace()
         self.twin_routes = TwinRoutes(self._source("twins"))
+        self._notes = CertifiedNotes(self.consortium.genesis)
+        self._executions = SharedExecutions(self._source("executions"))
         self.hosts: list[Host] = []
         self._liars: dict[str, Liar] = {}
         self._build_hosts()
@@ -128,7 +137,9 @@ class World:
                     size=self.size,
                     counts=self.counts,
                 )
-                self._liars[self.hosts[-1].name] = LIARS[name](kit)
+                liar = self._liars[self.hosts[-1].name] = LIARS[name](kit)
+                if isinstance(liar, Listener):
+                    self.hosts[-1].overhear = liar.hear
             if name is not None:
                 self.counts[f"liar.{name}"] += 1
 
@@ -149,12 +160,15 @@ class World:
                 self.consortium,
                 ValidatorIndex(index),
                 mutant=self.mutant,
+                begin_block=self._executions.begin,
+                may_abstain=index < self.size - len(self.options.liars),
             ),
             disk=disk,
         )
         host.sync_ms = self.options.sync_ms
         host.settle_ms = self.options.settle_ms
         host.verify_ms = self.options.verify_ms
+        host.turn_ms = self.options.turn_ms
         disk.burn = host.burn_disk
         if self.mutant is not None:
             self.mutant.on_host(host)
@@ -186,6 +200,10 @@ class World:
     def host(self, index: int) -> Host:
         """The machine of a validator; of twins the first."""
         return next(host for host in self.hosts if host.index == index)
+
+    def liar(self, index: int) -> Liar:
+        """What speaks for this validator, which must be a liar and no twin."""
+        return self._liars[self.host(index).name]
 
     @property
     def audit(self) -> str:
@@ -263,7 +281,17 @@ class World:
             GENESIS_TIME_MS + self.now_ms,
             options.double_submit_permille,
         )
-        self.later(chance.randrange(options.burst_every_ms * 2) + 1, self._burst)
+        self.later(chance.randrange(2 * self._burst_every_ms(is_enough)) + 1, self._burst)
+
+    def _burst_every_ms(self, is_enough: bool) -> int:  # noqa: FBT001
+        """How far apart bursts are on average from here."""
+        options = self.options
+        if is_enough and self.height >= options.blocks_min:
+            return max(options.burst_every_ms, _ENOUGH_EVERY_MS)
+        is_calm = self.now_ms >= options.stable_at_ms  # then each wait for a block is measured
+        if is_calm or not options.lull_ms or self._client_chance.randrange(_LULL_ONE_IN):
+            return options.burst_every_ms
+        return options.lull_ms
 
     def _retry(self) -> None:
         self.clients.retry(self.now_ms)
@@ -296,11 +324,18 @@ class World:
 
     def check_batch(self, host: Host, batch: Batch, head: Digest) -> tuple[Opened | None, str]:
         """What a verifier process answers. Stateless, so one answer serves all."""
-        if self.mutant is not None and self.mutant.checks_batches:
-            return self.mutant.check_batch(host, batch)
         if head not in self._checked:
             self._checked[head] = self._judge_batch(batch)
+        if self.mutant is not None and self.mutant.checks_batches:
+            return self.mutant.check_batch(host, batch)
         return self._checked[head]
+
+    def _expect_valid(self, host: Host, commit: Commit) -> None:
+        """Nothing is executed that its clients did not sign."""
+        for head in commit.batch_heads:
+            opened, error = self._checked.get(head, ((), ""))
+            if opened is None:
+                raise Violation("valid batches", f"{host.name}, block {commit.height}: {error}")
 
     def _judge_batch(self, batch: Batch) -> tuple[Opened | None, str]:
         chain_id = self.consortium.genesis.chain_id
@@ -315,11 +350,14 @@ class World:
         if not host.is_liar:
             self.oracles.on_boot(host.name, host.height)
             self.oracles.on_journal(host.name, journal)
+            tip = read_block(host.disk.store, host.height)
+            if tip is not None:
+                expect_proved(host.name, journal, tip.block.view, block_digest(tip.block))
 
-    def on_effects(self, host: Host, event: Event, effects: Effects) -> None:
+    def on_effects(self, host: Host, events: tuple[Event, ...], effects: Effects) -> None:
         """Audit, trace and judge a step."""
         self._audit.update(
-            f"{self.now_ms} {host.name} {describe(event)} {len(effects.persist)} "
+            f"{self.now_ms} {host.name} {describe_all(events)} {len(effects.persist)} "
             f"{len(effects.send)} {effects.wake_at_ms}\n".encode()
         )
         for record in effects.persist:
@@ -329,7 +367,7 @@ class World:
         if effects.rotate is not None:
             self.counts["journal.rotated"] += 1
         if self._trace is not None:
-            self._say(host, event, effects)
+            self._say(host, events, effects)
         if host.is_liar:
             return
         for happened in effects.events:
@@ -340,8 +378,11 @@ class World:
                 if happened.name == "misbehaved":
                     self.counts["peer.disconnected"] += 1
                     self.later(0, self.connections.drop, host, accused)
+        self._notes.on_effects(host.name, effects)
         if effects.commit is not None:
             self.oracles.on_commit(host.name, effects.commit)
+            self._expect_valid(host, effects.commit)
+            self.pace.on_commit(host.name, self.now_ms)
 
     def on_sending(self, host: Host, to: int, message: PeerMessage) -> None:
         """Judge what leaves an honest machine."""
@@ -364,24 +405,16 @@ class World:
         for answer in answers:
             self.clients.on_answer(answer, self.now_ms)
 
-    def on_fault(self, host: Host, event: Event, error: OnwardError) -> None:
-        """A message was refused: the connection ends, and begins again later."""
-        if not isinstance(event, Received):
-            raise Violation("no halt", f"{host.name}: {describe(event)}: {error}") from error
-        self.counts["peer.disconnected"] += 1
-        if not host.is_liar:
-            self.oracles.on_accused(host.name, event.peer, is_liar=event.peer in self.liar_indexes)
-        self.connections.drop(host, event.peer)
-
     def on_power_cut(self, host: Host, fault: FaultKind) -> None:
-        """An armed fault cut the power of `host`: it lies in the dark for a while."""
+        """An armed fault cut the power of `host`, or its disk was full: it is down for a while."""
         self.counts[fault] += 1
-        self.injector.crash(host, Loss.POWER, DARK_MS)
+        is_full = fault is FaultKind.DISK_FULL
+        self.injector.crash(host, Loss.PROCESS if is_full else Loss.POWER, DARK_MS)
 
-    def _say(self, host: Host, event: Event, effects: Effects) -> None:
+    def _say(self, host: Host, events: tuple[Event, ...], effects: Effects) -> None:
         if self._trace is None:
             return
-        parts = [f"{self.now_ms:>6} {host.name:<3} h={host.height:<4} {describe(event)}"]
+        parts = [f"{self.now_ms:>6} {host.name:<3} h={host.height:<4} {describe_all(events)}"]
         if effects.persist:
             parts.append(f"persist {len(effects.persist)}")
         if effects.send:
@@ -422,6 +455,18 @@ class World:
         if not self.run_until(lambda: all(h.height >= height for h in running), within_ms):
             reached = {host.name: host.height for host in running}
             raise Violation("liveness", f"height {height} within {within_ms} ms: {reached}")
+
+    def expect_pace(self, for_ms: int, within_ms: int | None = None) -> None:
+        """While `for_ms` pass, no honest machine that runs waits longer than that for a block.
+
+        Without `within_ms`: than what the liars and the machines that stand still may cost.
+        """
+        running = [host.name for host in self.honest if host.machine is not None]
+        parameters = self.consortium.genesis.parameters
+        bound_ms = resume_ms_max(parameters, self.size - len(running))
+        self.pace.watch(running, self.now_ms, within_ms or bound_ms)
+        self.run_ms(for_ms)
+        self.pace.stop(self.now_ms)
 
     def expect_no_finality(self, for_ms: int = 3_000) -> None:
         """Nobody executes another block while `for_ms` pass, after what is under way has ended."""

@@ -60,7 +60,7 @@ def test_planted_bug_is_cut_down_to_the_one_fault_that_shows_it(tmp_path: Path) 
     shrunk = shrink(plan, told.append)
     assert shrunk is not None
     assert shrunk.plan.schedule == (KILL,)
-    assert shrunk.plan.options == Options(settle_ms=1_500)
+    assert shrunk.plan.options == replace(BRIEF, settle_ms=1_500)
     assert told[-1].startswith(f"run {shrunk.runs}") or shrunk.runs > len(told)
     test = names_in(shrunk, tmp_path)["test_seed_5_keeps_every_promise"]
     with pytest.raises(AssertionError, match="it has lost what was synced"):

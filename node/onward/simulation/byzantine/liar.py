@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from onward.consensus.messages import Packet, PeerMessage, Vote, vote_signed_bytes
 from onward.crypto.signing import Signer
@@ -46,6 +46,14 @@ class Liar(Protocol):
 
     def outgoing(self, to: int, message: PeerMessage) -> tuple[PeerMessage, ...]:
         """What leaves for the validator `to` in place of `message`."""
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A liar that wants to know what its replica hears."""
+
+    def hear(self, sender: int, message: PeerMessage) -> None:
+        """A message arrived from the validator `sender`, before the replica sees it."""
 
 
 MakeLiar = Callable[[LiarKit], Liar]

@@ -1,0 +1,293 @@
+"""The worlds in which planted bugs are tried: short ones, each made for one kind of danger.
+
+`swarm` is the campaign's own world cut short: every fault and every liar as the seed draws them.
+The others hold still what a bug does not need, so that few seeds reach the rule that it breaks. A
+world says nothing without its control: with no bug planted, every seed of it keeps every promise.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from onward.simulation.byzantine import LIAR_KINDS
+from onward.simulation.faults import Fault, FaultKind, Healing, Options
+from onward.simulation.mutants import Mutant
+from onward.simulation.oracles import Violation
+from onward.simulation.run import Result, judge_world, run_world
+from onward.simulation.schedule import draw_options, draw_schedule
+from onward.simulation.world import World
+
+
+class Play(Protocol):
+    """What is done in a world."""
+
+    def __call__(self, world: World) -> None:
+        """Raises `Violation` where a promise is broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A kind of world. `options` and `schedule` are of a seed."""
+
+    about: str
+    options: Callable[[int], Options]
+    schedule: Callable[[int, Options], Iterable[Fault]] = draw_schedule
+    play: Play = run_world
+
+
+def try_seed(name: str, seed: int, mutant: Mutant | None) -> Result:
+    """One seed of the trial `name`, with a bug in every replica if one is given."""
+    trial = trial_of(name)
+    options = trial.options(seed)
+    schedule = tuple(trial.schedule(seed, options))
+    return judge_world(
+        seed,
+        lambda: World(seed, options=options, schedule=schedule, mutant=mutant),
+        trial.play,
+    )
+
+
+def trial_of(name: str) -> Trial:
+    """The trial of this name; `NAME:LIAR` is the same with a liar that always takes part."""
+    name, _, liar = name.partition(":")
+    trial = TRIALS[name]
+    if not liar:
+        return trial
+    drawn = trial.options
+    return replace(
+        trial,
+        about=f"{trial.about}; with a {liar}",
+        options=lambda seed: replace(drawn(seed), liars=(liar,)),
+    )
+
+
+def _short(options: Options, **changes: object) -> Options:
+    return replace(
+        options,
+        duration_ms=6_500,
+        stable_at_ms=5_000,
+        blocks_min=12,
+        bodies_min=30,
+        lull_ms=0,
+        burst_every_ms=120,
+        burst_envelopes_max=2,
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def _swarm(seed: int) -> Options:
+    return _short(draw_options(seed, LIAR_KINDS, 4))
+
+
+def _calm(seed: int) -> Options:
+    """The swarm's speeds and delays, and nobody lies."""
+    drawn = draw_options(seed, ())
+    return _short(drawn, validators=4, healing=Healing.ALL, drop_permille=0)
+
+
+def _lossy(seed: int) -> Options:
+    return replace(_calm(seed), drop_permille=250, in_order=False)
+
+
+def _no_faults(seed: int, options: Options) -> tuple[Fault, ...]:
+    del seed, options
+    return ()
+
+
+def _every(
+    every_ms: int,
+    kinds: tuple[FaultKind, ...],
+    counts: tuple[int, ...],
+    *,
+    for_ms: int = 300,
+    shared_by_all: bool = True,
+) -> Callable[[int, Options], tuple[Fault, ...]]:
+    """Faults of these kinds one after the other, at one validator or, now and then, at all."""
+
+    def schedule(seed: int, options: Options) -> tuple[Fault, ...]:
+        rng = random.Random(f"trial/{seed}")
+        everyone = tuple(range(options.validators))
+        faults = []
+        for at_ms in range(400, options.stable_at_ms, every_ms):
+            one = (rng.choice(everyone),)
+            half = tuple(sorted(rng.sample(everyone, len(everyone) // 2)))
+            faults.append(
+                Fault(
+                    at_ms=at_ms,
+                    kind=rng.choice(kinds),
+                    nodes=rng.choice((one, half, everyone)) if shared_by_all else one,
+                    for_ms=for_ms,
+                    count=rng.choice(counts),
+                )
+            )
+        return tuple(faults)
+
+    return schedule
+
+
+def _left_behind(seed: int, options: Options) -> tuple[Fault, ...]:
+    """One is away for most of the run; who asks the next one for the past asks the liar, if any."""
+    del seed
+    return (Fault(at_ms=300, kind=FaultKind.KILL, nodes=(2,), for_ms=options.stable_at_ms - 700),)
+
+
+def _quick(seed: int) -> Options:
+    """Many small blocks."""
+    return replace(
+        _calm(seed),
+        delay_ms_min=1,
+        delay_ms_mean=1,
+        sync_ms=1,
+        verify_ms=1,
+        turn_ms=0,
+        propose_age_ms=10,
+        burst_every_ms=40,
+        burst_envelopes_max=1,
+        blocks_min=100,
+    )
+
+
+def _in_the_dark(world: World) -> None:
+    """All gave up the view and went dark; three come back, and need all three of their votes."""
+    world.expect_finalized(height=1)
+    world.partition({0, 1}, {2, 3})
+    world.submit(2)
+    world.run_ms(4_500)
+    world.host(0).look()
+    _, leader = world.host(0).waits_for
+    world.crash(0, 1, 2, 3)
+    world.heal()
+    world.reboot(*({0, 1, 2, 3} - {leader}))
+    world.expect_finalized(height=world.height + 2)
+
+
+def _fed(world: World) -> None:
+    """What one keeps back the others have, and nobody waits until the chain is fetched instead."""
+    world.start_clients()
+    world.run_ms(1_000)
+    names = [host.name for host in world.honest]
+    world.pace.watch(names, world.now_ms, _FED_MS_MAX)
+    world.run_ms(14_000)
+    world.pace.stop(world.now_ms)
+
+
+def _relayed(world: World) -> None:
+    """Two of the three that are left do not hear each other, and the third passes all on."""
+    world.start_clients()
+    world.run_ms(1_000)
+    world.network.cut({(0, 2), (2, 0)})
+    world.crash(3)
+    before = world.host(0).height
+    world.run_ms(12_000)
+    reached = min(world.host(index).height for index in range(3)) - before
+    if reached < _RELAYED_BLOCKS_MIN:
+        raise Violation("latency", f"{reached} blocks in 12 s, expected {_RELAYED_BLOCKS_MIN}")
+
+
+def _held_to_account(world: World) -> None:
+    """What one can prove all can, and a vote that contradicts another is always proved."""
+    run_world(world)
+    world.run_ms(1_000)
+    proved = {
+        host.name: {item.signer for item in getattr(host.machine, "evidence", ())}
+        for host in world.injector.healed
+    }
+    guilty = world.liar_indexes if world.counts["lie.double_vote"] else set[int]()
+    expected = guilty.union(*proved.values())
+    for name, signers in proved.items():
+        if signers != expected:
+            raise Violation(
+                "held to account", f"{name} can prove {sorted(signers)} of {sorted(expected)}"
+            )
+
+
+_SPLITS = _every(300, (FaultKind.SPLIT, FaultKind.LINKS, FaultKind.MUTE), (1, 2, 3), for_ms=900)
+
+_RELAYED_BLOCKS_MIN = 2
+_FED_MS_MAX = 1_800  # short of `lag.STALL_MS`, when whoever is stuck fetches the chain
+
+TRIALS: dict[str, Trial] = {
+    "swarm": Trial(about="every fault and liar, as the seed draws them", options=_swarm),
+    "reboots": Trial(
+        about="power goes every half second, at one validator or everywhere",
+        options=_calm,
+        schedule=_every(450, (FaultKind.POWER, FaultKind.FUSE), (0, 1, 2, 3, 5, 12, 25)),
+    ),
+    "rotations": Trial(
+        about="power goes while journals are rotated",
+        options=_calm,
+        schedule=_every(350, (FaultKind.ROTATION, FaultKind.POWER), (0, 1, 2, 3)),
+    ),
+    "lossy": Trial(about="a quarter of all messages is lost", options=_lossy, schedule=_no_faults),
+    "clocks": Trial(
+        about="clocks jump back and forth",
+        options=_calm,
+        schedule=_every(
+            900, (FaultKind.CLOCK,), (-20_000, -4_000, 4_000), for_ms=2_500, shared_by_all=False
+        ),
+    ),
+    "left behind": Trial(
+        about="one validator is away for many blocks",
+        options=lambda seed: replace(_quick(seed), stable_at_ms=6_000, duration_ms=7_500),
+        schedule=_left_behind,
+    ),
+    "splits": Trial(
+        about="the network falls apart and comes together again and again",
+        options=_calm,
+        schedule=_SPLITS,
+    ),
+    "unnoticed": Trial(
+        about="the same, and no connection is reported lost: what was said meanwhile is gone",
+        options=lambda seed: replace(_calm(seed), notices_cuts=False),
+        schedule=_SPLITS,
+    ),
+    "pipelined": Trial(
+        about="long links and much to do: blocks are proposed before the last ones are final",
+        options=lambda seed: replace(
+            _quick(seed), delay_ms_min=10, delay_ms_mean=40, burst_every_ms=15, blocks_min=40
+        ),
+        schedule=_no_faults,
+    ),
+    "slow": Trial(
+        about="a network on which nothing is wrong, for long",
+        options=lambda seed: replace(_calm(seed), duration_ms=16_000),
+        schedule=_no_faults,
+    ),
+    "fed": Trial(
+        about="the same; whoever lacks a block or a batch has it from a peer",
+        options=lambda seed: replace(_quick(seed), burst_every_ms=120),
+        schedule=_no_faults,
+        play=_fed,
+    ),
+    "relayed": Trial(
+        about="one validator is down, and of the others two do not hear each other",
+        options=_calm,
+        schedule=_no_faults,
+        play=_relayed,
+    ),
+    "busy": Trial(
+        about="many small blocks, and nothing wrong",
+        options=lambda seed: replace(_quick(seed), burst_every_ms=20, blocks_min=240),
+        schedule=_no_faults,
+    ),
+    "resubmitted": Trial(
+        about="every envelope is sent to two validators",
+        options=lambda seed: replace(_calm(seed), double_submit_permille=1000),
+        schedule=_no_faults,
+    ),
+    "accountable": Trial(
+        about="who contradicts itself is found out, by all who are well",
+        options=_calm,
+        schedule=_no_faults,
+        play=_held_to_account,
+    ),
+    "dark": Trial(
+        about="all go dark in a view that was given up; three come back",
+        options=lambda _: Options(),
+        schedule=_no_faults,
+        play=_in_the_dark,
+    ),
+}
