@@ -194,6 +194,7 @@ def test_power_goes_between_any_two_effects() -> None:
 
 # -- the oracles can fail --------------------------------------------------------------------------
 
+
 def test_validators_that_judge_batches_by_their_own_state_contradict_each_other() -> None:
     """A newcomer acts at one validator before another has executed her registration."""
     options = Options(delay_ms_mean=40, in_order=False, drop_permille=200)

@@ -1,4 +1,4 @@
-"""Evidence must convict every cheater who left two signatures, and can never convict an honest one."""
+"""Evidence convicts every cheater who left two signatures, and never an honest validator."""
 
 from __future__ import annotations
 
