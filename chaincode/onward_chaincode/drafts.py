@@ -13,6 +13,8 @@ from typing import Any
 from onward_chaincode.forms import Shape, shapes
 from onward_chaincode.keys import KINDS, derive_id
 from onward_chaincode.payloads import PAYLOADS
+from onward_chaincode.reconciliation import campaign_id_of
+from onward_chaincode.registry import payload_of
 from onward_proto.canonical import CanonicalError, decode, encode
 from onward_proto.documents import DocumentError, canonical_document, document_id, parse_document
 
@@ -23,7 +25,7 @@ class DraftError(ValueError):
 
 def draft(kind: str, fields: Mapping[str, Any]) -> bytes:
     """The payload of transaction type `kind` that `fields` describes. Raises `DraftError`."""
-    cls = PAYLOADS.get(kind)
+    cls = payload_of(kind)
     if cls is None:
         raise DraftError(f"unknown transaction type {kind!r}; known: {', '.join(sorted(PAYLOADS))}")
     try:
@@ -34,7 +36,7 @@ def draft(kind: str, fields: Mapping[str, Any]) -> bytes:
 
 def explain(kind: str, payload: bytes) -> dict[str, Any]:
     """What a payload says, in the form that `draft` takes. Raises `DraftError`."""
-    cls = PAYLOADS.get(kind)
+    cls = payload_of(kind)
     if cls is None:
         raise DraftError(f"unknown transaction type {kind!r}")
     try:
@@ -45,7 +47,8 @@ def explain(kind: str, payload: bytes) -> dict[str, Any]:
 
 def ids_of(tx_id: str) -> dict[str, str]:
     """The ids that a transaction gives to what it creates, of each kind, in hex."""
-    return {f"{kind}_id": derive_id(kind, tx_id).hex() for kind in KINDS}
+    ids = {f"{kind}_id": derive_id(kind, tx_id).hex() for kind in KINDS}
+    return {**ids, "campaign_id": campaign_id_of(tx_id).hex()}
 
 
 def published_id(document: Mapping[str, Any]) -> str:
@@ -58,7 +61,7 @@ def published_id(document: Mapping[str, Any]) -> str:
 
 def template(kind: str) -> dict[str, str]:
     """The keys of a type's draft, each with what it takes: for help texts."""
-    cls = PAYLOADS.get(kind)
+    cls = payload_of(kind)
     if cls is None:
         raise DraftError(f"unknown transaction type {kind!r}")
     return _describe(cls, "")
@@ -110,6 +113,11 @@ def _single(shape: Shape, value: Any, at: str) -> Any:
                 return canonical_document(dict(value))
             except DocumentError as error:
                 raise DraftError(f"{at}: {error}") from None
+        case "raw" if shape.form.commits is not None and isinstance(value, Mapping):
+            try:
+                return shape.form.commits(dict(value))
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise DraftError(f"{at}: this opens no commitment: {error!r}") from None
         case "raw":
             return _bytes(value, at)
         case "uint":

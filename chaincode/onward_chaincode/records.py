@@ -247,6 +247,7 @@ def load(reader: Reader, key: str, cls: type[T]) -> T | None:
     value = reader.get(key)
     if value is None:
         return None
+    # gate: N10 remembered by its bytes: who finds it finds what she would have decoded
     known = _memory.find(cls, value)
     if isinstance(known, cls):
         return known
@@ -254,6 +255,7 @@ def load(reader: Reader, key: str, cls: type[T]) -> T | None:
         found = decode(cls, value)
     except CanonicalError as error:
         raise BrokenStateError(f"{key}: {error}") from None
+    # gate: N10 as above
     _memory.keep(found, value)
     return found
 

@@ -133,3 +133,7 @@ PROOF_HASHES_MAX = 63
 NOTE_BYTES_MAX = 16 * 1024
 NOTE_SIGNATURES_MAX = 64
 RECEIPT_BYTES_MAX = 256 * 1024
+
+# -- the gate for contracts ------------------------------------------------------------------------
+GATE_TRIAL_S_MAX = 120
+GATE_DIFFERENCES_MAX = 50

@@ -35,6 +35,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "scenario": Entry(
             module="scenario", attribute="scenario", summary="What would the chain say? In memory."
         ),
+        "contract": Entry(
+            module="gate", attribute="contract", summary="Would replicas disagree about a contract?"
+        ),
         "simulate": Entry(
             module="simulate", attribute="simulate", summary="Seeded worlds of faults."
         ),

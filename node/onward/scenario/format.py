@@ -17,12 +17,15 @@ from onward import limits
 from onward.scenario.breakage import BREAKS, REPLAY
 from onward.scenario.documents import read_documents
 from onward.scenario.errors import ScenarioError
+from onward.scenario.grammar import CONTRACT as DEFAULT_CONTRACT
+from onward.scenario.grammar import CONTRACT_VERSION as DEFAULT_VERSION
 from onward.scenario.grammar import step_types
 from onward.scenario.moments import milliseconds
 from onward.system.parties import PartyKind
-from onward_chaincode.registry import contract_for
+from onward_chaincode.contract import Contract
+from onward_chaincode.registry import contract_for, newest, offered
 
-CONTRACT, CONTRACT_VERSION = "isa", 1
+CONTRACT, CONTRACT_VERSION = DEFAULT_CONTRACT, DEFAULT_VERSION
 SCENARIO_BYTES_MAX = 1024 * 1024
 STEPS_MAX = 1_000
 PARTIES_MAX = 60
@@ -109,6 +112,8 @@ class Scenario:
     where: str
     title: str
     t0_ms: int
+    contract: str
+    version: int
     parties: Mapping[str, PartyEntry]
     terms: Mapping[str, DocumentEntry]
     schemas: Mapping[str, DocumentEntry]
@@ -135,16 +140,20 @@ def _parse(data: bytes, where: str, fixtures: Mapping[str, Mapping[str, Any]]) -
         content = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScenarioError(f"not TOML: {error}") from None
-    only(content, "the file", ("title", "t0", "parties", "terms", "schemas", "step"))
+    only(content, "the file", ("title", "t0", "contract", "parties", "terms", "schemas", "step"))
     title = text_of(content, "title", "the file")
     t0 = content.get("t0")
     if not isinstance(t0, int) or isinstance(t0, bool) or not DAY_MS <= t0 <= BLOCK_TIME_MS_MAX:
         raise ScenarioError(
             f"t0: expected milliseconds since 1970, {DAY_MS} to {BLOCK_TIME_MS_MAX}, got {t0!r}"
         )
+    contract = _contract(text_of(content, "contract", "the file", DEFAULT_CONTRACT))
     parties = _parties(_table(content, "parties"))
     terms = read_documents(_table(content, "terms"), "terms", fixtures, DocumentEntry)
     schemas = read_documents(_table(content, "schemas"), "schemas", fixtures, DocumentEntry)
+    for section, kind in (("terms", "terms.publish"), ("schemas", "schema.publish")):
+        if content.get(section) and kind not in contract.types:
+            raise ScenarioError(f"[{section}]: the contract {contract.name} publishes none")
     steps = content.get("step", [])
     if not isinstance(steps, list) or not 0 < len(steps) <= STEPS_MAX:
         raise ScenarioError(f"expected 1 to {STEPS_MAX} tables [[step]]")
@@ -152,12 +161,24 @@ def _parse(data: bytes, where: str, fixtures: Mapping[str, Mapping[str, Any]]) -
         where=where,
         title=title,
         t0_ms=t0,
+        contract=contract.name,
+        version=contract.version,
         parties=parties,
         terms=terms,
         schemas=schemas,
-        steps=_steps(steps, parties, t0),
+        steps=_steps(steps, parties, t0, contract),
     )
     return scenario
+
+
+def _contract(name: str) -> Contract:
+    """The newest version of the contract that a file speaks of."""
+    version = newest(name)
+    found = None if version is None else contract_for(name, version)
+    if found is None:
+        known = ", ".join(dict.fromkeys(name for name, _ in offered()))
+        raise ScenarioError(f"the file: no contract {name!r}; known are {known}")
+    return found
 
 
 def only(table: Mapping[str, Any], what: str, known: tuple[str, ...]) -> None:
@@ -226,13 +247,15 @@ def _parties(table: Mapping[str, Any]) -> dict[str, PartyEntry]:
     return found
 
 
-def _steps(items: list[Any], parties: Mapping[str, PartyEntry], t0_ms: int) -> tuple[Step, ...]:
+def _steps(
+    items: list[Any], parties: Mapping[str, PartyEntry], t0_ms: int, contract: Contract
+) -> tuple[Step, ...]:
     steps: list[Step] = []
     names: dict[str, Step] = {}
     for number, item in enumerate(items, 1):
         if not isinstance(item, dict):
             raise ScenarioError(f"step {number}: expected a table [[step]], got {item!r}")
-        step = _step(_replayed(item, number, names), number, parties, t0_ms)
+        step = _step(_replayed(item, number, names), number, parties, t0_ms, contract)
         if step.name in names:
             raise ScenarioError(f"step {number}: the name {step.name!r} stands twice")
         if step.together and (not steps or not steps[-1].do):
@@ -259,7 +282,13 @@ def _replayed(item: dict[str, Any], number: int, names: Mapping[str, Step]) -> d
     return {**item, "do": names[replayed].do}
 
 
-def _step(item: dict[str, Any], number: int, parties: Mapping[str, PartyEntry], t0_ms: int) -> Step:
+def _step(
+    item: dict[str, Any],
+    number: int,
+    parties: Mapping[str, PartyEntry],
+    t0_ms: int,
+    contract: Contract,
+) -> Step:
     name = item.get("name", f"step-{number}")
     what = f"step {number} ({name})"
     if not isinstance(name, str) or not _is_name(name):
@@ -267,7 +296,7 @@ def _step(item: dict[str, Any], number: int, parties: Mapping[str, PartyEntry], 
     do, ask = text_of(item, "do", what, ""), text_of(item, "ask", what, "")
     if bool(do) == bool(ask):
         raise ScenarioError(f"{what}: expected either 'do' or 'ask'")
-    _check_words(what, do, ask, item)
+    _check_words(what, do, ask, item, contract)
     cosigners = texts_of(item, "with", what) if "with" in item else None
     if cosigners is not None and len(cosigners) > limits.COSIGNERS_MAX:
         raise ScenarioError(f"{what}: with: {len(cosigners)}, at most {limits.COSIGNERS_MAX}")
@@ -304,14 +333,13 @@ def _step(item: dict[str, Any], number: int, parties: Mapping[str, PartyEntry], 
     )
 
 
-def _check_words(what: str, do: str, ask: str, item: dict[str, Any]) -> None:
+def _check_words(what: str, do: str, ask: str, item: dict[str, Any], contract: Contract) -> None:
     """The words out of closed sets, and what does not go together."""
-    if do and do not in step_types():
-        raise ScenarioError(f"{what}: do = {do!r}; known are {', '.join(step_types())}")
-    contract = contract_for(CONTRACT, CONTRACT_VERSION)
-    queries = () if contract is None else contract.queries
-    if ask and ask not in queries:
-        raise ScenarioError(f"{what}: ask = {ask!r}; known are {', '.join(queries)}")
+    if do and do not in step_types(contract.name):
+        known = ", ".join(step_types(contract.name))
+        raise ScenarioError(f"{what}: do = {do!r}; known are {known}")
+    if ask and ask not in contract.queries:
+        raise ScenarioError(f"{what}: ask = {ask!r}; known are {', '.join(contract.queries)}")
     for key in ("together", "with", "key", "break", "body_valid_until", "outcome") if ask else ():
         if key in item:
             raise ScenarioError(f"{what}: {key!r} has no meaning where a step asks")

@@ -11,33 +11,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from onward.scenario.errors import ScenarioError
+from onward_chaincode import nouns
 from onward_chaincode.forms import PARTY_FORM, Shape, shapes
-from onward_chaincode.payloads import PAYLOADS
+from onward_chaincode.registry import payload_of, payloads_of
+
+CONTRACT, CONTRACT_VERSION = "isa", 1
+"""What a file speaks of that names no contract."""
 
 # Messages whose fields stand directly in the step; any other nested message is a table of its own.
 _INLINE = ("grant", "share")
 
-# What a key of 32 bytes points to: the kind of the record that an earlier step made.
-REFERENCES = {
-    "agreement": "agreement",
-    "intent": "intent",
-    "offer": "offer",
-    "parent_agreement": "agreement",
-    "parent_share": "share",
-    "response": "response",
-    "share": "share",
-}
-
-# The kinds of record that a transaction of a type makes.
-MAKES: dict[str, tuple[str, ...]] = {
-    "agreement.accept": ("agreement",),
-    "agreement.counter": ("offer",),
-    "agreement.offer": ("offer",),
-    "intent.cast": ("intent",),
-    "intent.respond": ("response",),
-    "share.onward": ("agreement", "share"),
-    "share.record": ("share",),
-}
+# Which records there are, the contracts say.
+REFERENCES = nouns.REFERENCES
+MAKES = nouns.MAKES
 
 SYSTEM_KEYS: dict[str, tuple[str, ...]] = {
     "party.deactivate": ("party",),
@@ -50,6 +37,7 @@ SYSTEM_KEYS: dict[str, tuple[str, ...]] = {
 class Sort(StrEnum):
     """How the value of a key is written."""
 
+    COMMITMENT = "commitment"  # as a label, or a table of what it commits to
     DOCUMENT = "document"  # the name of terms or of a schema, for publishing it
     FIELDS = "fields"  # names of schema fields, or their indexes
     LABEL = "label"  # a text that stands for 32 bytes, or 64 hexadecimal digits
@@ -78,14 +66,17 @@ class Key:
 
 def keys_of(kind: str) -> dict[str, Key]:
     """The keys of a contract's step type; those of a nested table as `child.fields`."""
+    payload = payload_of(kind)
+    if payload is None:
+        raise ScenarioError(f"no contract has the transaction type {kind!r}")
     found: dict[str, Key] = {}
-    _collect(PAYLOADS[kind], "", (), found)
+    _collect(payload, "", (), found)
     return found
 
 
-def step_types() -> tuple[str, ...]:
-    """Every type that a step may `do`, sorted."""
-    return tuple(sorted((*PAYLOADS, *SYSTEM_KEYS)))
+def step_types(contract: str = CONTRACT) -> tuple[str, ...]:
+    """Every type that a step of a file about `contract` may `do`, sorted."""
+    return tuple(sorted((*payloads_of(contract), *SYSTEM_KEYS)))
 
 
 def _collect(cls: type[Any], prefix: str, path: tuple[str, ...], found: dict[str, Key]) -> None:
@@ -106,6 +97,8 @@ def _sort(shape: Shape) -> Sort:
         return Sort.DOCUMENT
     if shape.form is PARTY_FORM:
         return Sort.PARTY
+    if shape.form.commits is not None:
+        return Sort.COMMITMENT
     if shape.name.endswith("_ms"):
         return Sort.TIME
     if shape.name == "fields":

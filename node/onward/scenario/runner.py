@@ -7,7 +7,7 @@ the same scenario gives the same state root and log root everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,10 @@ from onward.scenario.errors import ScenarioError
 from onward.scenario.format import (
     BLOCK_TIME_MS_MAX,
     BUILT_IN_PARTIES,
-    CONTRACT,
-    CONTRACT_VERSION,
     Scenario,
     Step,
 )
+from onward.scenario.grammar import CONTRACT, CONTRACT_VERSION
 from onward.scenario.keys import party_id_of, public_key, salt_of, signing_key
 from onward.scenario.moments import milliseconds
 from onward.scenario.story import Draft, Story
@@ -44,6 +43,8 @@ from onward_proto.documents import canonical_document
 BLOCK_STEP_MS = 1_000
 VALIDITY_MS = 3_600_000
 GENESIS_BEFORE_T0_MS = 3_600_000
+
+Observe = Callable[[ExecutedBody], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +114,21 @@ def check_scenario(scenario: Scenario) -> None:
     Story(scenario, _ScenarioCast(scenario)).rehearse()
 
 
-def run_scenario(scenario: Scenario, contract_for: ContractFor) -> ScenarioResult:
-    """Run all steps up to the first unexpected verdict. Raises `ScenarioError` for a wrong file."""
+def run_scenario(
+    scenario: Scenario, contract_for: ContractFor, observe: Observe | None = None
+) -> ScenarioResult:
+    """Run all steps up to the first unexpected verdict. Raises `ScenarioError` for a wrong file.
+
+    `observe` is shown every executed body, with all that it wrote and announced.
+    """
     check_scenario(scenario)
-    return _Run(scenario, contract_for).run()
+    return _Run(scenario, contract_for, observe).run()
 
 
-def scenario_genesis(t0_ms: int) -> Genesis:
-    """The genesis of scenarios: one validator, and the three parties that always exist."""
+def scenario_genesis(
+    t0_ms: int, contract: str = CONTRACT, version: int = CONTRACT_VERSION
+) -> Genesis:
+    """The genesis of scenarios: one validator, one contract, the three parties that always are."""
     document = genesis_document(
         network="scenario",
         time_ms=t0_ms - GENESIS_BEFORE_T0_MS,
@@ -134,7 +142,7 @@ def scenario_genesis(t0_ms: int) -> Genesis:
             GenesisParty(party_id=name, kind=kind, public_key=PublicKey(public_key(name)))
             for name, kind in BUILT_IN_PARTIES.items()
         ),
-        contracts=(GenesisContract(name=CONTRACT, version=CONTRACT_VERSION, from_height=1),),
+        contracts=(GenesisContract(name=contract, version=version, from_height=1),),
     )
     return parse_genesis(canonical_document(document))
 
@@ -151,10 +159,14 @@ class _Pending:
 class _Run:
     """One run; used once."""
 
-    def __init__(self, scenario: Scenario, contract_for: ContractFor) -> None:
+    def __init__(
+        self, scenario: Scenario, contract_for: ContractFor, observe: Observe | None
+    ) -> None:
         self._scenario = scenario
+        self._observe = observe
         self._story = Story(scenario, _ScenarioCast(scenario))
-        self._chain = MemoryChain(scenario_genesis(scenario.t0_ms), CONTRACT, contract_for)
+        genesis = scenario_genesis(scenario.t0_ms, scenario.contract, scenario.version)
+        self._chain = MemoryChain(genesis, scenario.contract, contract_for)
         self._now_ms = scenario.t0_ms - GENESIS_BEFORE_T0_MS
         self._sealed: dict[str, Sealed] = {}
         self._results: list[StepResult] = []
@@ -185,7 +197,7 @@ class _Run:
             self._now_ms += 1
             sealed = self._seal(draft, self._now_ms + VALIDITY_MS)
             check_envelope(sealed.envelope, self._chain.chain_id, verify)
-            done = self._chain.execute((sealed.envelope,), self._now_ms)[0]
+            done = self._execute((sealed.envelope,))[0]
             if done.result.code != "OK":
                 verdict = f"{done.result.code} {done.result.message}"
                 raise ScenarioError(f"{self._scenario.where}: {draft.name}: {verdict}")
@@ -198,10 +210,17 @@ class _Run:
             return
         pending = [self._pend(step) for step in group]
         envelopes = [item.sealed.envelope for item in pending if item.refusal is None]
-        bodies = iter(self._chain.execute(envelopes, self._now_ms) if envelopes else ())
+        bodies = iter(self._execute(envelopes) if envelopes else ())
         for item in pending:
             done = next(bodies) if item.refusal is None else None
             self._results.append(self._judge(item, done))
+
+    def _execute(self, envelopes: Sequence[bytes]) -> tuple[ExecutedBody, ...]:
+        done = self._chain.execute(envelopes, self._now_ms)
+        if self._observe is not None:
+            for body in done:
+                self._observe(body)
+        return done
 
     def _time_of(self, step: Step) -> int:
         latest = max(self._now_ms, self._chain.tip.time_ms)

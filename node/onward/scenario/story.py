@@ -17,7 +17,6 @@ from onward.ledger.transaction import BODY_FORMAT, Body
 from onward.scenario.errors import ScenarioError
 from onward.scenario.format import (
     BUILT_IN_PARTIES,
-    CONTRACT,
     DocumentEntry,
     PartyEntry,
     Scenario,
@@ -248,7 +247,7 @@ class Story:
         fields = {"document": entry.document}
         return Draft(
             name=f"{_SYSTEM_SETUP}/{kind}/{entry.name}",
-            contract=CONTRACT,
+            contract=self._scenario.contract,
             type=f"{kind}.publish",
             actor="registry",
             cosigners=(),
@@ -285,7 +284,7 @@ class Story:
         self._names.made[step.name] = made
         return Draft(
             name=step.name,
-            contract=CONTRACT,
+            contract=self._scenario.contract,
             type=step.do,
             actor=step.by,
             cosigners=cosigners,
@@ -392,7 +391,9 @@ class Story:
                 return self._names.document(value, section, table).document
             case Sort.FIELDS:
                 return self._names.field_indexes(value, key, given)
-            case Sort.LABEL:
+            case Sort.COMMITMENT if isinstance(value, dict):
+                return {name: _opening(name, item) for name, item in value.items()}
+            case Sort.LABEL | Sort.COMMITMENT:
                 if not isinstance(value, str) or not value:
                     raise ScenarioError(f"expected a text, got {value!r}")
                 return value if HASH.fullmatch(value) else label_hash(key.name, value).hex()
@@ -431,6 +432,13 @@ def _flatten(
             yield from _flatten(value, keys, f"{full}.")
         else:
             raise ScenarioError(f"unknown key {full!r}; known are {', '.join(keys)}")
+
+
+def _opening(name: str, value: Any) -> Any:
+    """A part of what a commitment commits to: a number, or a text that stands for 32 bytes."""
+    if isinstance(value, str) and not HASH.fullmatch(value):
+        return label_hash(name, value).hex()
+    return value
 
 
 def _place(fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -9,8 +9,10 @@ from onward.scenario.errors import ScenarioError
 from onward.scenario.format import PARTIES_MAX, STEPS_MAX, Scenario, parse_scenario
 from onward.scenario.grammar import MAKES, REFERENCES, SYSTEM_KEYS, keys_of, step_types
 from onward.scenario.runner import check_scenario, run_scenario
+from onward_chaincode.drafts import ids_of
 from onward_chaincode.keys import KINDS
 from onward_chaincode.payloads import PAYLOADS
+from onward_chaincode.reconciliation_records import PAYLOADS as CAMPAIGNS
 from onward_chaincode.registry import contract_for
 
 HEAD = """
@@ -194,16 +196,28 @@ def test_a_step_together_stands_below_a_transaction() -> None:
 
 def test_every_type_of_the_contract_is_a_step_type() -> None:
     assert set(PAYLOADS) | set(SYSTEM_KEYS) == set(step_types())
-    assert set(MAKES) <= set(PAYLOADS)
-    assert {kind for kinds in MAKES.values() for kind in kinds} == set(KINDS)
-    assert set(REFERENCES.values()) <= set(KINDS)
+    assert set(CAMPAIGNS) | set(SYSTEM_KEYS) == set(step_types("reconciliation"))
+    assert set(MAKES) <= {*PAYLOADS, *CAMPAIGNS}
+    made = {kind for kinds in MAKES.values() for kind in kinds}
+    assert made == {*KINDS, "campaign"}
+    assert {f"{kind}_id" for kind in made} == set(ids_of("00" * 32))
+    assert set(REFERENCES.values()) <= made
+
+
+def test_a_file_speaks_of_one_contract_and_of_what_that_has() -> None:
+    assert "no contract 'ledger'; known are isa, opaque" in refusal('contract = "ledger"\n' + HEAD)
+    told = refusal('contract = "reconciliation"\n' + HEAD + OFFER)
+    assert "[terms]: the contract reconciliation publishes none" in told
+    bare = HEAD.partition("[terms]")[0]
+    told = refusal('contract = "reconciliation"\n' + bare + OFFER)
+    assert "do = 'agreement.offer'; known are campaign.close" in told
 
 
 def test_no_payload_has_a_key_that_steps_use_for_themselves() -> None:
     """Such a key would be taken for the step's own and never reach the payload."""
     own = {"name", "by", "do", "ask", "at", "together", "with", "key", "break", "expect"}
     own |= {"outcome", "rule", "answer", "body_valid_until"}
-    for kind in PAYLOADS:
+    for kind in (*PAYLOADS, *CAMPAIGNS):
         assert not own & set(keys_of(kind)), kind
     for keys in SYSTEM_KEYS.values():
         assert not own & set(keys)
