@@ -75,12 +75,13 @@ def forked(seed: int, twins: int) -> tuple[World, Bystander]:
     honest = [host.index for host in w.honest]
     left, right = set(honest[::2]), set(honest[1::2])
 
-    def deal(_: int) -> None:
+    def deal(size: int) -> None:
+        del size
         for index in sorted(w.liar_indexes):
             for peer in honest:
                 w.twin_routes._sides[index, peer] = int(peer in right)
 
-    w.twin_routes.deal = deal  # type: ignore[method-assign]
+    w.twin_routes.deal = deal  # type: ignore[method-assign, assignment]
     w._deal_twins()
     w.connections.refresh()
     w.partition(left, right)

@@ -90,10 +90,11 @@ def test_who_was_away_is_told_when_it_is_back() -> None:
     cluster.cut_off = {2}
     cluster.run_ms(100)
     tell(cluster, lie(cluster))
-    assert cluster.replicas[2].evidence == ()
+    away = cluster.replicas[2]
+    assert not away.evidence
     cluster.reconnect(2)
     cluster.run_ms(100)
-    assert [item.signer for item in cluster.replicas[2].evidence] == [LIAR]
+    assert [item.signer for item in away.evidence] == [LIAR]
 
 
 def test_evidence_is_held_across_a_reboot() -> None:
