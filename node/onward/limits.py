@@ -117,6 +117,7 @@ PEER_INBOX_MESSAGES_MAX = 2_000
 PEER_HANDSHAKE_MS_MAX = 5_000
 PEER_REDIAL_MS_MIN = 50
 PEER_REDIAL_MS_MAX = 250  # a validator that came back lacks links, and so may a quorum
+PEER_CONNECT_MS_MAX = 2_000
 PEER_SHUT_OUT_MS = 1_000  # of a peer that sent what no validator sends
 INBOX_SUBMISSIONS_MAX = 20_000
 EVENTS_PER_STEP_MAX = 64  # the loop also serves sockets

@@ -81,7 +81,7 @@ def forked(seed: int, twins: int) -> tuple[World, Bystander]:
             for peer in honest:
                 w.twin_routes._sides[index, peer] = int(peer in right)
 
-    w.twin_routes.deal = deal  # type: ignore[method-assign, assignment]
+    w.twin_routes.deal = deal  # type: ignore[method-assign]
     w._deal_twins()
     w.connections.refresh()
     w.partition(left, right)

@@ -65,12 +65,16 @@ class RealNetwork:
         """The administrator reads too."""
         return ReadingParty(party="admin", signer=self.admin)
 
+    def launch(self, node: NodePlace) -> None:
+        """Start a validator's process, and wait for nothing."""
+        processes.start(self.network, node)
+
     async def start(self, *nodes: NodePlace) -> float:
         """Start these processes, all by default; answers after how many seconds they are ready."""
         chosen = nodes or self.nodes
         began = time.monotonic()
         for node in chosen:
-            processes.start(self.network, node)
+            self.launch(node)
         async with connect(self.network) as client:
             await wait_ready(
                 self.network, client, nodes=chosen, progress=lambda _: None, timeout_s=WITHIN_S

@@ -66,6 +66,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, Any], ...] = (
     # Each attempt is a channel of its own, so gRPC's back-off must not outlive it.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
+    # How long one attempt may take to connect: TCP says an unanswered word again after 1 and then 3
+    # seconds, and a link that has healed meanwhile should not wait for the third.
+    ("grpc.min_reconnect_backoff_ms", limits.PEER_CONNECT_MS_MAX),
 )
 
 

@@ -1,0 +1,148 @@
+"""The leader is killed, frozen or cut off under a steady load, again and again.
+
+    python -m tests.campaigns.failover --fault kill --trials 50
+    python -m tests.campaigns.failover --fault freeze --trials 50
+    python -m tests.campaigns.failover --fault cut --trials 50      takes root
+
+Each time the one that leads the current view goes. For `WATCHED_S` the others are asked how far
+they are; then it comes back, and all have to be level and linked before the next one goes. At the
+end every validator must hold everything that was acknowledged, with one state root.
+
+Exit code 1 when the 99th percentile of the time until the next finalized block, or of the longest
+wait for one, is above `NEXT_S_MAX`, when a client saw a failure, or when a validator that was not
+killed was started again: the promise holds on a machine that has processors to spare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.campaigns.figures import clean_up_on_sigterm, machine, progress, spread, tell
+from tests.support import namespaces
+from tests.support.observer import Observer, observing
+from tests.support.outages import ON_CABLES, Outage, begin, end, network_for, process_ids
+from tests.support.real_network import RealNetwork
+from tests.support.steady_load import SteadyLoad, steady_load
+
+from onward.errors import Unavailable
+
+NEXT_S_MAX = 2.0
+WATCHED_S = 3.0  # how long each one is away, and longer while no block comes
+BEFORE = 30  # acknowledged transactions before each fault
+FAULTS = (Outage.KILL, Outage.FREEZE, Outage.CUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One fault: who, how blocks came to the others, how long until all was well again."""
+
+    leader: int
+    next_s: float
+    stall_s: float
+    back_s: float
+
+
+async def fail_leader(
+    network: RealNetwork,
+    observer: Observer,
+    load: SteadyLoad,
+    fault: Outage,
+    *,
+    watched_s: float = WATCHED_S,
+) -> Trial:
+    """The leader goes, is missed, comes back. Raises `Unavailable` where something never ends."""
+    await load.more(BEFORE)
+    before = process_ids(network)
+    leader = await observer.leader()
+    others = [index for index in range(len(network.nodes)) if index != leader]
+    since = time.monotonic()
+    await begin(network, fault, (leader,))
+    waits = await observer.watch(others, since=since, for_s=watched_s)
+    await load.more(1)
+    if leader in await observer.statuses((leader,)):
+        raise Unavailable(f"{network.nodes[leader].name} still answers: {fault} did nothing")
+    healed = time.monotonic()
+    await end(network, fault, (leader,))
+    await observer.settled()
+    back_s = time.monotonic() - healed
+    load.spread()
+    if fault is not Outage.KILL and process_ids(network) != before:
+        raise Unavailable(f"processes {before} became {process_ids(network)}: somebody ended")
+    return Trial(leader=leader, next_s=waits.next_s, stall_s=waits.stall_s, back_s=back_s)
+
+
+async def campaign(
+    network: RealNetwork, fault: Outage, trials: int, per_s: int
+) -> tuple[Sequence[Trial], SteadyLoad]:
+    """All trials; nothing acknowledged is missing when this returns."""
+    found: list[Trial] = []
+    await network.start()
+    async with observing(network) as observer, steady_load(network, per_s=per_s) as load:
+        for number in range(1, trials + 1):
+            found.append(await fail_leader(network, observer, load, fault))
+            progress(f"{number:3}/{trials} {found[-1]}")
+    progress(f"comparing {len(load.told)} acknowledged transactions with every validator's")
+    await network.level(max(height for height, _ in load.told.values()))
+    await network.expect_told(load.told)
+    return found, load
+
+
+def figures(fault: Outage, found: Sequence[Trial], load: SteadyLoad) -> dict[str, Any]:
+    """What came out, and whether it is what is promised."""
+    next_s, stall_s = (spread([getattr(item, name) for item in found]) for name in _WAITS)
+    return {
+        "campaign": "failover",
+        "fault": str(fault),
+        "trials": len(found),
+        "passed": max(next_s["p99"], stall_s["p99"]) <= NEXT_S_MAX and not load.failures,
+        "next_s": next_s,
+        "stall_s": stall_s,
+        "back_s": spread([item.back_s for item in found]),
+        "acknowledged": len(load.told),
+        "missing": 0,  # or `expect_told` had raised
+        "failures_seen_by_clients": len(load.failures),
+        "failures": load.failures[:10],
+        "longest_client_wait_s": round(load.longest_s, 2),
+        "machine": machine(),
+        "each": [asdict(item) for item in found],
+    }
+
+
+_WAITS = ("next_s", "stall_s")
+
+
+def main() -> int:
+    """Run the campaign and tell its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fault", type=Outage, choices=FAULTS, default=Outage.KILL)
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--validators", type=int, default=4)
+    parser.add_argument("--per-s", type=int, default=60, help="transactions a second")
+    parser.add_argument("--json", action="store_true", help="the figures as one JSON document")
+    given = parser.parse_args()
+    if given.fault in ON_CABLES and (reason := namespaces.why_not()):
+        progress(f"skipped: {reason}")
+        return 2
+    clean_up_on_sigterm()
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        network_for(given.fault, Path(folder) / "network", validators=given.validators) as network,
+    ):
+        found, load = asyncio.run(campaign(network, given.fault, given.trials, given.per_s))
+    document = figures(given.fault, found, load)
+    document["seconds"] = round(time.monotonic() - began)
+    tell(document, as_json=given.json)
+    return int(not document["passed"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
