@@ -15,7 +15,10 @@ from onward.crypto.signing import Verify
 from onward.ledger.block import Batch, LaneStep, batch_signed_bytes, head_of
 from onward.types import NIL, ValidatorSet
 
-OPPOSITE = {VoteKind.FINALIZE: VoteKind.NULLIFY, VoteKind.NULLIFY: VoteKind.FINALIZE}
+OPPOSITE: dict[int, VoteKind] = {
+    VoteKind.FINALIZE: VoteKind.NULLIFY,
+    VoteKind.NULLIFY: VoteKind.FINALIZE,
+}
 """The kinds that exclude each other in one view."""
 
 

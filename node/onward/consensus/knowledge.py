@@ -61,7 +61,7 @@ class Knowledge:
 
     def rival_of(self, certificate: Certificate) -> Certificate | None:
         """A known certificate that excludes this one, unless more than f validators cheat."""
-        view, kind = certificate.view, VoteKind(certificate.kind)
+        view, kind = certificate.view, certificate.kind  # unverified: it may be no kind at all
         for other in (kind, OPPOSITE.get(kind)):
             known = None if other is None else self._record.get((other, view))
             if known is not None and known.digest != certificate.digest:

@@ -8,7 +8,7 @@ this view.
 from __future__ import annotations
 
 from onward.consensus.evidence import OPPOSITE
-from onward.consensus.messages import Certificate, IndexedSignature, Vote, VoteKind
+from onward.consensus.messages import Certificate, IndexedSignature, Vote
 from onward.types import Signature
 
 
@@ -31,7 +31,7 @@ class Tally:
         first = self._first.get((vote.kind, vote.view, vote.signer))
         if first is not None and first.digest != vote.digest:
             return first
-        opposite = OPPOSITE.get(VoteKind(vote.kind))
+        opposite = OPPOSITE.get(vote.kind)
         return None if opposite is None else self._first.get((opposite, vote.view, vote.signer))
 
     def condemn(self, vote: Vote) -> None:

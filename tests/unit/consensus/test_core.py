@@ -400,6 +400,15 @@ def test_delivered_blocks_come_with_their_notarizations() -> None:
             assert record[0].digest == block_digest(block)
 
 
+@pytest.mark.parametrize("kind", [0, 4])
+def test_certificate_of_no_kind_is_its_senders_fault(kind: int) -> None:
+    """It is looked up before it is verified: a kind that does not exist once ended the node."""
+    odd = replace(certificate(NOTARIZE, 1, ONE), kind=kind)
+    packet = replace(EMPTY_PACKET, certificates=(odd,))
+    effects = lone_core().on_packet(ValidatorIndex(1), packet, 1)
+    assert [effect.peer for effect in effects if isinstance(effect, Misbehaved)] == [1]
+
+
 def test_only_a_finalization_stands_in_for_the_one_that_a_reboot_came_without() -> None:
     """The danger: a notarization passes for the proof that the delivered block is final."""
     unsigned = Certificate(kind=FINALIZE, view=5, digest=ONE, signatures=())
