@@ -145,8 +145,13 @@ class Cluster:
     """n replicas on one clock. `cut_off` names validators that neither hear nor are heard."""
 
     def __init__(
-        self, n: int = 4, *, segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
+        self,
+        n: int = 4,
+        *,
+        segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX,
+        may_abstain: bool = True,
     ) -> None:
+        self._may_abstain = may_abstain
         self._segment_bytes_max = segment_bytes_max
         self.genesis, self.keys = make_genesis(n)
         self.now_ms = T0_MS + 1_000
@@ -243,6 +248,7 @@ class Cluster:
             verify=verify,
             contract_for=lambda _name, _version: None,
             journal_segment_bytes_max=self._segment_bytes_max,
+            may_abstain=self._may_abstain,
         )
         return Replica(config, self.stores[index])
 

@@ -22,7 +22,7 @@ from onward.consensus.messages import Evidence, Fetch
 from onward.errors import Unavailable
 from onward.execution.block import ExecutedBlock, OrderedBlock
 from onward.ledger.block import Batch, Block, Cut, block_digest
-from onward.ledger.transaction import Opened, open_envelope
+from onward.ledger.transaction import CheckedEnvelope, Opened, open_envelope
 from onward.mempool import Mempool
 from onward.replica.claims import Claims
 from onward.replica.effects import Answer, BatchChecked, Submitted, VerifyJob
@@ -82,8 +82,7 @@ class Dissemination:
         """Take clients' envelopes in, or answer that they must come again."""
         for envelope in event.envelopes:
             if self._is_closed:
-                away = Unavailable("this validator only follows: try another one")
-                self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=away))
+                self._turn_away(envelope)
                 continue
             try:
                 self.mempool.add(envelope, now_ms)
@@ -93,6 +92,13 @@ class Dissemination:
     def close(self) -> None:
         """Seal no batch any more: places of our lane may be taken by batches not known here."""
         self._is_closed = True
+        while self.mempool:
+            for envelope in self.mempool.take():
+                self._turn_away(envelope)
+
+    def _turn_away(self, envelope: CheckedEnvelope) -> None:
+        error = Unavailable("this validator only follows: try another one")
+        self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=error))
 
     def seal_due(self, now_ms: int, *, along: bool = False) -> None:
         """Make batches of what has waited long enough; `along`: a packet goes to everybody anyway.

@@ -9,7 +9,7 @@ from tests.support.cluster import Cluster, DictStore, registration, submitted
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
 from onward.ledger.block import Batch, Block
-from onward.replica.effects import Boot, PeerUp
+from onward.replica.effects import Boot, PeerUp, Tick
 from onward.types import ValidatorIndex
 
 RESTORED = 2
@@ -89,6 +89,22 @@ def test_it_stays_so_after_another_start() -> None:
     again.step(Boot(journal=(), batches=()), cluster.now_ms)
     (answer,) = again.step(submitted(envelope), cluster.now_ms + 1).answers
     assert "only follows" in str(answer.error)
+
+
+def test_what_waited_for_a_batch_is_answered_and_asks_for_no_time() -> None:
+    """A batch that is due and never sealed kept the loop turning without end."""
+    cluster = Cluster()
+    cluster.run_ms(100)
+    replica = cluster.replicas[RESTORED]
+    envelope, tx_hash = registration(cluster.genesis, 99)
+    replica.step(submitted(envelope), cluster.now_ms)
+    assert replica.waiting == 1
+    replica._abstain()
+    (answer,) = replica._out.answers
+    assert answer.tx_hashes == (tx_hash,)
+    wake_at_ms = replica.step(Tick(), cluster.now_ms + 100).wake_at_ms
+    assert wake_at_ms is not None
+    assert wake_at_ms > cluster.now_ms + 100
 
 
 def test_nobody_else_abstains_and_the_order_goes_on() -> None:
