@@ -141,6 +141,7 @@ def _open(path: Path, *, create: bool) -> Any:
             lru_cache_size=limits.STORE_CACHE_BYTES,
             max_open_files=limits.STORE_OPEN_FILES_MAX,
             bloom_filter_bits=10,
+            max_file_size=limits.STORE_FILE_BYTES,
             compression=None,  # it costs more processor time than all the rest of a write
         )
     except plyvel.CorruptionError as error:
