@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,32 @@ BENCH = [sys.executable, "-m", "onward.cli.main", "bench"]
 SECONDS, WARM_S, RATE = 5, 1, 100
 
 
+def finished(*words: str, timeout: int, folder: Path | None = None) -> dict[str, Any]:
+    """The result document of a benchmark that ran to its end, with its files in `folder`."""
+    done = subprocess.run(
+        [*BENCH, *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=os.environ if folder is None else {**os.environ, "TMPDIR": str(folder)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
 @pytest.mark.timeout(240)
 def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
     """A benchmark that loses count would praise a ledger that loses transactions."""
     out, charts = tmp_path / "result.json", tmp_path / "charts.html"
-    done = subprocess.run(
-        [
-            *(*BENCH, "run", "--workload", "isa", "--rate", str(RATE), "--json"),
-            *("--seconds", str(SECONDS), "--warm", str(WARM_S)),
-            *("--out", str(out), "--charts", str(charts)),
-        ],
-        capture_output=True,
-        text=True,
+    document = finished(
+        *("run", "--workload", "isa", "--rate", str(RATE), "--json"),
+        *("--seconds", str(SECONDS), "--warm", str(WARM_S)),
+        *("--out", str(out), "--charts", str(charts)),
         timeout=200,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    document = check_document(json.loads(done.stdout))
+    check_document(document)
     assert document == json.loads(out.read_text(encoding="utf-8"))
     assert "</svg>" in charts.read_text(encoding="utf-8")
 
@@ -65,20 +75,13 @@ def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
 def test_validators_go_on_with_a_chain_that_was_grown_offline(tmp_path: Path) -> None:
     """A chain that only looks valid would be measured until its first real block."""
     out, charts = tmp_path / "growth.json", tmp_path / "growth.html"
-    done = subprocess.run(
-        [
-            *(*BENCH, "growth", "--sizes", "600", "--closed", "32", "--sign", "200", "--json"),
-            *("--rate", str(RATE), "--seconds", "2", "--warm", "1"),
-            *("--out", str(out), "--charts", str(charts)),
-        ],
-        capture_output=True,
-        text=True,
+    document = finished(
+        *("growth", "--sizes", "600", "--closed", "32", "--sign", "200", "--json"),
+        *("--rate", str(RATE), "--seconds", "2", "--warm", "1"),
+        *("--out", str(out), "--charts", str(charts)),
         timeout=220,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        check=False,
+        folder=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
     assert document == json.loads(out.read_text(encoding="utf-8"))
     assert "</svg>" in charts.read_text(encoding="utf-8")
     (size,) = document["sizes"]
@@ -123,18 +126,12 @@ def test_honest_validators_agree_beside_one_that_equivocates_and_can_prove_it(
 ) -> None:
     """A liar that nobody notices would make a benchmark of lies a benchmark of nothing."""
     charts = tmp_path / "charts.html"
-    done = subprocess.run(
-        [
-            *(*BENCH, "faults", "--only", "equivocate", "--workload", "opaque", "--rate", "40"),
-            *("--before", "1", "--during", "3", "--after", "1", "--charts", str(charts), "--json"),
-        ],
-        capture_output=True,
-        text=True,
+    document = finished(
+        *("faults", "--only", "equivocate", "--workload", "opaque", "--rate", "40"),
+        *("--before", "1", "--during", "3", "--after", "1", "--charts", str(charts), "--json"),
         timeout=100,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)["faults"]
+    (found,) = document["faults"]
     run, (fault,) = found["run"], found["run"]["faults"]
     assert fault["lies"]["lie.equivocation"] > 0
     assert fault["lies"]["lie.double_vote"] > 0
@@ -152,19 +149,12 @@ def test_a_small_network_on_virtual_time_gives_every_transaction_its_verdict(
 ) -> None:
     """Its one process plays all validators: one that lost a message would just cost less."""
     out = tmp_path / "validators.json"
-    done = subprocess.run(
-        [
-            *(*BENCH, "validators", "--sizes", "4", "--delay-ms", "5", "--workload", "opaque"),
-            *("--rate", "50", "--seconds", "1", "--warm", "0", "--repeat", "1"),
-            *("--out", str(out), "--json"),
-        ],
-        capture_output=True,
-        text=True,
+    document = finished(
+        *("validators", "--sizes", "4", "--delay-ms", "5", "--workload", "opaque"),
+        *("--rate", "50", "--seconds", "1", "--warm", "0", "--repeat", "1"),
+        *("--out", str(out), "--json"),
         timeout=50,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
     assert document == json.loads(out.read_text(encoding="utf-8"))
     (cell,) = document["cells"]
     assert cell["check"]["ok"] is True

@@ -27,11 +27,12 @@ from onward.bench.stories import WORKLOADS
 from onward.cli.bench_faults import faults as faults_command
 from onward.cli.bench_growth import grow_network, growth
 from onward.cli.bench_validators import validators as validators_command
-from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
+from onward.cli.measuring import Progress, write_result
 from onward.cli.output import Exit, answer, json_option, plain_table
 from onward.errors import MalformedError, Unavailable
 from onward.network.access import now_ms
 from onward.network.definition import VALIDATORS_MIN, Network, read_network
+from onward.network.ending import in_order, unwind_on_signals
 from onward.network.processes import running
 
 RESULT_BYTES_MAX = 64 * 1024 * 1024

@@ -21,10 +21,11 @@ from onward.bench.fault_campaign import (
 from onward.bench.report import is_sound, run_document
 from onward.bench.runner import Bench, RunPlan, own_network
 from onward.bench.stories import WORKLOADS
-from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
+from onward.cli.measuring import Progress, write_result
 from onward.cli.output import Exit, answer, json_option, plain_table
 from onward.network.access import now_ms
 from onward.network.definition import VALIDATORS_MIN
+from onward.network.ending import in_order, unwind_on_signals
 
 _WORKLOADS = sorted(name for name, item in WORKLOADS.items() if not item.queries_per_write)
 _TIME = click.FloatRange(1, 600)

@@ -30,7 +30,7 @@ from onward.bench.receipt_sample import draw_receipts, measured
 from onward.bench.report import is_sound
 from onward.bench.runner import CONTRACTS, SIGNED_PER_S
 from onward.bench.stories import WORKLOADS
-from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
+from onward.cli.measuring import Progress, write_result
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
 from onward.cli.target import read_file
 from onward.errors import Unavailable
@@ -41,6 +41,7 @@ from onward.network.definition import (
     create_network,
     read_network,
 )
+from onward.network.ending import in_order, unwind_on_signals
 from onward.network.processes import running, stop
 from onward.runtime.home import DATA_NAME, GENESIS_NAME
 

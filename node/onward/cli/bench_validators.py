@@ -27,11 +27,12 @@ from onward.bench.validators_campaign import (
     validators_page,
 )
 from onward.bench.virtual_run import VirtualPlan, verification_ns
-from onward.cli.measuring import Progress, in_order, unwind_on_signals, write_result
+from onward.cli.measuring import Progress, write_result
 from onward.cli.output import Exit, answer, json_option, plain_table
 from onward.limits import VALIDATORS_MAX
 from onward.network.access import now_ms
 from onward.network.definition import VALIDATORS_MIN
+from onward.network.ending import in_order, unwind_on_signals
 
 DELAY_MS_MAX = 1_000
 _SAMPLE_EVERY_S = 0.5

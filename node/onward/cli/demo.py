@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 from rich.console import Console
 
 from onward.cli.output import Exit, answer, console, json_option, wants_json
-from onward.demo.perform import RECEIPTS_NAME, Result, ending_signals, perform
+from onward.demo.perform import RECEIPTS_NAME, Result, perform
 from onward.demo.script import Script, load_script
 from onward.demo.tell import Narrator, Silence
+from onward.network.ending import unwind_on_signals
 
 PICTURE_COLUMNS = 96
 _SHOWN_STEP = "acme-passes-it-on"
@@ -47,8 +46,7 @@ def demo(keep: Path | None, svg: Path | None) -> None:
     """
     if keep is not None and keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise click.UsageError(f"--keep {keep}: is not an empty folder")
-    for number in ending_signals():
-        signal.signal(number, _end_in_order)
+    unwind_on_signals()
     folder = keep or Path(tempfile.mkdtemp(prefix="onward-demo-"))
     script = load_script()
     quiet = wants_json()
@@ -105,11 +103,6 @@ def _self_contained(svg: str) -> str:
     """The picture without fonts from elsewhere: a page that shows it may not load them."""
     plain = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
     return plain.replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
-
-
-def _end_in_order(number: int, _frame: FrameType | None) -> None:
-    """A signal unwinds, so that the processes of the network end with us."""
-    sys.exit(128 + number)
 
 
 def _document(result: Result) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from onward.audit.evidence_verifier import (
     EvidenceSummary,
     verify_evidence,
 )
-from onward.audit.receipt_verifier import GENESIS_BYTES_MAX
+from onward.cli.offline import file_and_genesis, judge
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
-from onward.cli.target import Target, read_start, target_options
+from onward.cli.target import Target, target_options
 from onward.consensus.evidence_file import encode_evidence
 from onward.consensus.forensics import find_fork
 from onward.crypto.signing import verify as signatures_verify
@@ -55,29 +55,21 @@ def list_(save: Path | None, target: Target) -> None:
 
 
 @evidence.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--genesis",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The chain's genesis.json.",
-)
+@file_and_genesis
 @json_option
 def verify(file: Path, genesis: Path) -> None:
     """Verify evidence with the genesis and nothing else: no node, no network.
 
     Exit 1 where it proves nothing.
     """
-    # One byte more than there may be: that it is too long is the verifier's verdict.
-    data = read_start(file, EVIDENCE_BYTES_MAX + 1)
-    document = read_start(genesis, GENESIS_BYTES_MAX + 1)
-    try:
-        summary = verify_evidence(data, document)
-    except EvidenceError as error:
-        _refuse(file, error)
-        return
-    answer({"verified": True, **dataclasses.asdict(summary)}, lambda out: _show(out, file, summary))
+    judge(
+        file,
+        genesis,
+        verify_evidence,
+        bytes_max=EVIDENCE_BYTES_MAX,
+        show=_show,
+        otherwise="proves nothing",
+    )
 
 
 @evidence.command()
@@ -148,19 +140,6 @@ def _opened(files: Iterable[bytes], genesis: bytes, folder: Path | None) -> _Fou
 
 def _listed(found: _Found) -> list[dict[str, Any]]:
     return [{"file": name, **dataclasses.asdict(summary)} for name, summary in found]
-
-
-def _refuse(file: Path, error: EvidenceError) -> None:
-    message = str(error)
-
-    def show(out: Console) -> None:
-        line = Text("✗ ", style="red")
-        line.append(str(error.code), style="bold red")
-        line.append(f"  {file} proves nothing: {message}")
-        out.print(line)
-
-    document = {"verified": False, "code": str(error.code), "message": message}
-    answer(document, show, code=Exit.NO)
 
 
 def _show_list(out: Console, found: _Found, folder: Path | None) -> None:

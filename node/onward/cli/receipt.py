@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ from rich.console import Console
 from rich.text import Text
 
 from onward.audit.receipt_verifier import (
-    GENESIS_BYTES_MAX,
     RECEIPT_BYTES_MAX,
-    ReceiptError,
     ReceiptSummary,
     verify_receipt,
 )
-from onward.cli.output import Exit, answer, json_option, plain_table
-from onward.cli.target import Target, hex_id, read_start, target_options
+from onward.cli.offline import file_and_genesis, judge
+from onward.cli.output import answer, json_option, plain_table
+from onward.cli.target import Target, hex_id, target_options
 
 
 @click.group()
@@ -42,47 +40,26 @@ def get(tx_hash: str, target: Target) -> None:
 
 
 @receipt.command()
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--genesis",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The chain's genesis.json.",
-)
+@file_and_genesis
 @json_option
 def verify(file: Path, genesis: Path) -> None:
     """Verify a receipt with the genesis and nothing else: no node, no network.
 
     Exit 1 where it does not hold.
     """
-    # One byte more than there may be: that it is too long is the verifier's verdict.
-    text = read_start(file, RECEIPT_BYTES_MAX + 1)
-    document = read_start(genesis, GENESIS_BYTES_MAX + 1)
-    try:
-        summary = verify_receipt(text, document)
-    except ReceiptError as error:
-        _refuse(file, error)
-        return
-    answer({"verified": True, **dataclasses.asdict(summary)}, lambda out: _show(out, file, summary))
+    judge(
+        file,
+        genesis,
+        verify_receipt,
+        bytes_max=RECEIPT_BYTES_MAX,
+        show=_show,
+        otherwise="does not verify",
+    )
 
 
 async def _fetch(tx_hash: bytes, target: Target) -> bytes:
     async with target.client() as client:
         return await client.receipt(tx_hash, target.reader())
-
-
-def _refuse(file: Path, error: ReceiptError) -> None:
-    message = str(error)
-
-    def show(out: Console) -> None:
-        line = Text("✗ ", style="red")
-        line.append(str(error.code), style="bold red")
-        line.append(f"  {file} does not verify: {message}")
-        out.print(line)
-
-    document = {"verified": False, "code": str(error.code), "message": message}
-    answer(document, show, code=Exit.NO)
 
 
 def _show(out: Console, file: Path, summary: ReceiptSummary) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from onward.network.access import (
     wait_ready,
 )
 from onward.network.definition import FOUNDERS, Network, NodePlace, create_network
+from onward.network.ending import in_order
 from onward.network.processes import kill, start, stop
 from onward.replica.effects import Verdict
 from onward.rpc.client import Client, ReadingParty
@@ -145,7 +144,7 @@ def perform(folder: Path, script: Script, teller: Teller) -> Result:
     network = create_network(folder, validators=VALIDATORS, time_ms=now_ms(), name="demo")
     try:
         show = _Show(network, script, teller)
-        found = _run(show, began)
+        found = in_order(show.play(began))
         kill(stop(network.nodes))
     except BaseException:
         kill(network.nodes)
@@ -170,34 +169,6 @@ def perform(folder: Path, script: Script, teller: Teller) -> Result:
         elapsed_s=round(time.monotonic() - began, 1),
         complaints=tuple(complaints),
     )
-
-
-def _run(show: _Show, began: float) -> tuple[NodeReport, ...]:
-    """Play; a signal ends it in order, as Ctrl-C does, and not in the middle of a call."""
-    is_main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.getsignal(number) for number in ending_signals()}
-
-    async def play() -> tuple[NodeReport, ...]:
-        playing = asyncio.current_task()
-        if playing is not None and is_main:
-            for number in previous:
-                asyncio.get_running_loop().add_signal_handler(number, playing.cancel)
-        return await show.play(began)
-
-    try:
-        return asyncio.run(play())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        if is_main:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """The signals that end the demo in order: SIGTERM, and a terminal's end unless ignored."""
-    ending = (signal.SIGTERM, signal.SIGHUP)
-    return tuple(item for item in ending if signal.getsignal(item) is not signal.SIG_IGN)
 
 
 class _Show:
