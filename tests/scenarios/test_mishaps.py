@@ -204,6 +204,16 @@ def test_network_goes_on_after_most_of_it_stood_still_for_half_an_hour(
     assert [host.boots for host in w.hosts] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("seed", range(21, 26))
+def test_machines_that_go_on_early_do_what_was_due_meanwhile(seed: int) -> None:
+    """A world that healed them and kept their disks waiting looked like a stuck network."""
+    w = at_work(seed, sync_ms=30)  # so that one is under way when they stop
+    happens(w, FaultKind.FREEZE, (1, 2, 3), for_ms=30_000)
+    w.run_ms(2_000)
+    w.injector.stabilize()
+    expect_resumed(w)
+
+
 def folder_of(span: Span) -> str:
     """Journal or batch log."""
     return span[0].partition("/")[0]

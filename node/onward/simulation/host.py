@@ -124,7 +124,8 @@ class Host:
         self.verify_ms = 1
         self.turn_ms = 0
         self.clock_offset_ms = 0
-        self.frozen_until_ms = 0
+        self._frozen_until_ms: int | None = None
+        self._held: list[tuple[int, Callable[..., None], tuple[object, ...]]] = []
         self.fuse: int | None = None
         self.disk_fuse: int | None = None
         self.cut_before: str | None = None  # the disk operation before which power goes
@@ -168,9 +169,33 @@ class Host:
         self._persisting = False
         self._settle_at_ms = None
         self._wake_at_ms = None
-        self.frozen_until_ms = 0
+        self._frozen_until_ms = None
+        self._held.clear()
         self._clock_ms = 0  # a restart takes over the system's time, also where that went back
         self.disk.crash(loss)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the process stands still: nothing is lost, and nothing happens."""
+        return self._frozen_until_ms is not None
+
+    def freeze(self, for_ms: int) -> None:
+        """Stand still for a while from now on, also where it stood still already."""
+        until_ms = self._world.now_ms + for_ms
+        self._frozen_until_ms = until_ms
+        self._world.later(for_ms, self._thaw_at, until_ms)
+
+    def thaw(self) -> None:
+        """Go on, with all that was due meanwhile, in its order."""
+        self._frozen_until_ms = None
+        held = self._held.copy()
+        self._held.clear()
+        for boots, action, arguments in held:
+            self._guarded(boots, action, *arguments)
+
+    def _thaw_at(self, until_ms: int) -> None:
+        if self._frozen_until_ms == until_ms:
+            self.thaw()
 
     def look(self) -> None:
         """Note whom the machine waits for."""
@@ -226,9 +251,8 @@ class Host:
     def _guarded(self, boots: int, action: Callable[..., None], *arguments: object) -> None:
         if self.machine is None or boots != self.boots:
             return
-        if self.frozen_until_ms > self._world.now_ms:
-            wait_ms = self.frozen_until_ms - self._world.now_ms
-            self._world.later(wait_ms, self._guarded, boots, action, *arguments)
+        if self.is_frozen:
+            self._held.append((boots, action, arguments))
             return
         try:
             action(*arguments)

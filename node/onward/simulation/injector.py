@@ -106,7 +106,7 @@ class Injector:
                 case FaultKind.ROTATION:
                     host.cut_before = NAMES_BECOME_DURABLE
                 case FaultKind.FREEZE | FaultKind.PAUSE:
-                    host.frozen_until_ms = self._world.now_ms + fault.for_ms
+                    host.freeze(fault.for_ms)
                 case _:
                     self._apply_to_clock_or_disk(fault, host)
 
@@ -160,7 +160,7 @@ class Injector:
         world.network.calm()
         for host in world.hosts:
             host.fuse = host.disk_fuse = host.cut_before = None
-            host.frozen_until_ms = min(host.frozen_until_ms, world.now_ms)
+            host.thaw()
             host.sync_ms = world.options.sync_ms
             host.disk.fill(is_full=False)
             if _is_another_day(host.clock_offset_ms):
