@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from onward_chaincode.contract import Context, Party, Reader
 from onward_chaincode.errors import Code, refuse
-from onward_chaincode.keys import agreement_key, derive_id
-from onward_chaincode.onward import Case, require_jurisdiction
+from onward_chaincode.keys import agreement_key, approval_key, derive_id
+from onward_chaincode.onward import USED, Case, require_jurisdiction
 from onward_chaincode.payloads import Grant
-from onward_chaincode.records import AgreementRecord, OfferRecord, load, save
+from onward_chaincode.records import (
+    AgreementRecord,
+    ApprovalRecord,
+    OfferRecord,
+    load,
+    must_load,
+    save,
+)
 from onward_chaincode.schema import find_schema
 from onward_chaincode.standing import ACTIVE
-from onward_chaincode.terms import DEPRECATED, RECALLED, Terms, find_terms
+from onward_chaincode.terms import CONSENT_PER_SHARE, DEPRECATED, RECALLED, Terms, find_terms
 from onward_proto.canonical import changed
 
 
@@ -128,13 +135,14 @@ def begin_root(
 def begin_child(ctx: Context, case: Case, offer_id: bytes | None) -> AgreementRecord:
     """The child agreement of a case that every rule allows, counted at its parent.
 
-    The caller writes it: with its first share, or as it is.
+    With its first share it counts among the children that hold data. The caller writes it: with
+    that share, or as it is.
     """
     grant, parent = case.attempt.child, case.parent
     agreement = changed(
         parent,
         agreement_id=derive_id("agreement", ctx.tx_id),
-        parent_id=parent.agreement_id,
+        parent_id=parent.series,
         parent_share_id=case.share.share_id,
         depth=parent.depth + 1,
         first_party=case.attempt.sharer,
@@ -158,6 +166,34 @@ def begin_child(ctx: Context, case: Case, offer_id: bytes | None) -> AgreementRe
         share_count=0,
         last_share_id=None,
         child_count=0,
+        open_child_count=0,
+        attested_at_ms=None,
+        supersedes_id=None,
+        series_id=None,
     )
-    store_agreement(ctx, changed(parent, child_count=parent.child_count + 1))
+    counted = (
+        parent.open_child_count if case.attempt.parcel is None else parent.open_child_count + 1
+    )
+    store_agreement(
+        ctx, changed(parent, child_count=parent.child_count + 1, open_child_count=counted)
+    )
+    use_approval(ctx, case, agreement.agreement_id)
     return agreement
+
+
+def use_approval(ctx: Context, case: Case, agreement_id: bytes) -> None:
+    """R18 has found the approval right: it is used up by what is written now."""
+    if case.terms.onward_mode != CONSENT_PER_SHARE or case.attempt.approval is None:
+        return
+    key = approval_key(case.attempt.approval)
+    approval = must_load(ctx, key, ApprovalRecord)
+    save(ctx, key, changed(approval, state=USED, used_for=agreement_id))
+
+
+def count_first_share(ctx: Context, case: Case) -> None:
+    """A child that was agreed on before anything was shared now holds data: its parent counts it.
+
+    From then on the parent's holder attests only after the child's has.
+    """
+    parent = case.parent
+    store_agreement(ctx, changed(parent, open_child_count=parent.open_child_count + 1))

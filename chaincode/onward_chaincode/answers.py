@@ -6,20 +6,33 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from onward_chaincode import limits
+from onward_chaincode.approval import approval_status
 from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.forms import HASH
 from onward_chaincode.intent import intent_status
+from onward_chaincode.mandate import covers
+from onward_chaincode.obligation import duty_of
 from onward_chaincode.offer import offer_status
 from onward_chaincode.payloads import Grant
-from onward_chaincode.records import IntentRecord, OfferRecord, ResponseRecord, ShareEntry
+from onward_chaincode.records import (
+    ApprovalRecord,
+    BreachRecord,
+    IntentRecord,
+    OfferRecord,
+    ResponseRecord,
+    ShareEntry,
+    ViolationRecord,
+)
 from onward_chaincode.standing import (
     Line,
     effective_expiry,
     effective_fields,
     effective_purposes,
+    parties_of,
     standing,
 )
+from onward_chaincode.terms import find_terms
 
 Scan = Callable[[str, str, int], list[tuple[str, bytes]]]
 
@@ -59,12 +72,39 @@ class Arguments:
             raise refuse(Code.FORMAT, f"argument {name!r}: expected 0 to {maximum}", rule="")
         return value
 
+    def optional_whole(self, name: str) -> int | None:
+        """A time or a duration, or None when it is not given."""
+        if self._left.get(name) is None:
+            self._left.pop(name, None)
+            return None
+        return self.whole(name, 0, limits.TIME_MS_MAX)
+
     def word(self, name: str, default: str = "") -> str:
         """A short text."""
         value = self._left.pop(name, default)
         if not isinstance(value, str) or len(value) > limits.CURSOR_BYTES_MAX or "\0" in value:
             raise refuse(Code.FORMAT, f"argument {name!r}: expected a short text", rule="")
         return value
+
+    def indexes(self, name: str) -> tuple[int, ...]:
+        """A list of schema field indexes, in any order."""
+        value = self._left.pop(name, [])
+        fits = isinstance(value, list) and len(value) <= limits.FIELDS_MAX
+        if not fits or any(
+            not isinstance(item, int) or not 0 <= item <= limits.FIELD_INDEX_MAX for item in value
+        ):
+            raise refuse(Code.FORMAT, f"argument {name!r}: expected field indexes", rule="")
+        return tuple(sorted(set(value)))
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A list of short texts, in any order."""
+        value = self._left.pop(name, [])
+        fits = isinstance(value, list) and len(value) <= limits.PURPOSES_MAX
+        if not fits or any(
+            not isinstance(item, str) or not 0 < len(item) <= limits.IRI_BYTES_MAX for item in value
+        ):
+            raise refuse(Code.FORMAT, f"argument {name!r}: expected short texts", rule="")
+        return tuple(sorted(set(value)))
 
     def page(self) -> tuple[str, int]:
         """`after`, the cursor of the page before, and `limit`."""
@@ -146,6 +186,7 @@ def agreement_json(line: Line, time_ms: int) -> Json:
     return {
         "accepted_at_ms": agreement.accepted_at_ms,
         "agreement_id": agreement.agreement_id.hex(),
+        "attested_at_ms": agreement.attested_at_ms,
         "child_count": agreement.child_count,
         "depth": agreement.depth,
         "expires_at_ms": agreement.expires_at_ms,
@@ -157,6 +198,7 @@ def agreement_json(line: Line, time_ms: int) -> Json:
         "not_before_ms": agreement.not_before_ms,
         "notice": agreement.notice.hex(),
         "offer_id": maybe_hex(agreement.offer_id),
+        "open_child_count": agreement.open_child_count,
         "parent_id": maybe_hex(agreement.parent_id),
         "parent_share_id": maybe_hex(agreement.parent_share_id),
         "purposes": list(agreement.purposes),
@@ -165,7 +207,9 @@ def agreement_json(line: Line, time_ms: int) -> Json:
         "root_id": agreement.root_id.hex(),
         "schema_id": agreement.schema_id.hex(),
         "second_party": agreement.second_party,
+        "series_id": agreement.series.hex(),
         "share_count": agreement.share_count,
+        "supersedes_id": maybe_hex(agreement.supersedes_id),
         "terminates_at_ms": agreement.terminates_at_ms,
         "terms_id": agreement.terms_id.hex(),
         "withdrawn_fields": list(agreement.withdrawn_fields),
@@ -185,6 +229,7 @@ def share_json(share: ShareEntry) -> Json:
         "onward_count": share.onward_count,
         "parent_share_id": maybe_hex(share.parent_share_id),
         "previous_share_id": maybe_hex(share.previous_share_id),
+        "purged_at_ms": share.purged_at_ms,
         "purpose": share.purpose,
         "recipient": share.recipient,
         "recorded_at_ms": share.recorded_at_ms,
@@ -232,6 +277,84 @@ def response_json(response: ResponseRecord, time_ms: int) -> Json:
         "response_id": response.response_id.hex(),
         "valid_until_ms": response.valid_until_ms,
     }
+
+
+def duty_json(view: View, line: Line, time_ms: int) -> Json | None:
+    """What the second party owes; None: nothing (it goes on, or nothing was shared)."""
+    _, terms = find_terms(view, line[0].terms_id)
+    duty = duty_of(line, terms, time_ms)
+    if duty is None:
+        return None
+    return {
+        "due_ms": duty.due_ms,
+        "kind": duty.kind,
+        "party": line[0].second_party,
+        "since_ms": duty.since_ms,
+        "state": duty.state,
+    }
+
+
+def approval_json(approval: ApprovalRecord, time_ms: int) -> Json:
+    """An approval with its status."""
+    return {
+        "approval_id": approval.approval_id.hex(),
+        "approved_at_ms": approval.approved_at_ms,
+        "approved_by": approval.approved_by,
+        "expires_at_ms": approval.expires_at_ms,
+        "fields": list(approval.fields),
+        "parent_share_id": approval.parent_share_id.hex(),
+        "purposes": list(approval.purposes),
+        "recipient": approval.recipient,
+        "status": approval_status(approval, time_ms),
+        "terms_id": approval.terms_id.hex(),
+        "used_for": maybe_hex(approval.used_for),
+    }
+
+
+def violation_json(violation: ViolationRecord) -> Json:
+    """A flagged violation."""
+    return {
+        "against": violation.against,
+        "agreement_id": violation.agreement_id.hex(),
+        "answer": maybe_hex(violation.answer),
+        "answered_at_ms": violation.answered_at_ms,
+        "blocks": violation.blocks,
+        "closed_at_ms": violation.closed_at_ms,
+        "closed_by": violation.closed_by,
+        "evidence": violation.evidence.hex(),
+        "flagged_at_ms": violation.flagged_at_ms,
+        "flagged_by": violation.flagged_by,
+        "ground": violation.ground,
+        "root_id": violation.root_id.hex(),
+        "state": violation.state,
+        "violation_id": violation.violation_id.hex(),
+    }
+
+
+def breach_json(breach: BreachRecord) -> Json:
+    """A notice of a breach."""
+    return {
+        "agreement_ids": [item.hex() for item in breach.agreement_ids],
+        "breach_id": breach.breach_id.hex(),
+        "detected_at_ms": breach.detected_at_ms,
+        "evidence": breach.evidence.hex(),
+        "late_count": breach.late_count,
+        "notified_at_ms": breach.notified_at_ms,
+        "party": breach.party,
+    }
+
+
+def may_read(view: View, line: Line) -> bool:
+    """Whether the reader stands on the path, or is an auditor whose mandate covers its root."""
+    if view.reader in parties_of(line):
+        return True
+    return covers(view, view.reader, line[0], view.time_ms)
+
+
+def require_path_reader(view: View, line: Line, what: str) -> None:
+    """Raises `Refuse` E_READER unless the reader may read the first agreement of `line`."""
+    if not may_read(view, line):
+        raise refuse(Code.READER, f"{view.reader} may not read {what}")
 
 
 def require_reader(view: View, allowed: tuple[str, ...], what: str) -> None:

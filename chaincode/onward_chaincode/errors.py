@@ -70,6 +70,14 @@ class Code(StrEnum):
     PSEUDONYM = "E_PSEUDONYM"
     NOT_REVOCABLE = "E_NOT_REVOCABLE"
     NOTICE = "E_NOTICE"
+    UNKNOWN_APPROVAL = "E_UNKNOWN_APPROVAL"
+    UNKNOWN_VIOLATION = "E_UNKNOWN_VIOLATION"
+    UNKNOWN_MANDATE = "E_UNKNOWN_MANDATE"
+    MANDATE = "E_MANDATE"
+    CHILD_OUTSTANDING = "E_CHILD_OUTSTANDING"
+    OBLIGATION = "E_OBLIGATION"
+    NOT_OVERDUE = "E_NOT_OVERDUE"
+    WIDENS = "E_WIDENS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +125,25 @@ TABLE: tuple[Entry, ...] = (
     Entry(Code.PARENT_SUSPENDED, "R11", _STATE, "The agreement is suspended by an auditor."),
     Entry(Code.ANCESTOR_ENDED, "R12", _STATE, "An agreement further up the path is not in force."),
     Entry(
-        Code.SHARE_WITHDRAWN, "R13", _STATE, "The share or one that it comes from was withdrawn."
+        Code.SHARE_WITHDRAWN,
+        "R13",
+        _STATE,
+        "The share or one that it comes from was withdrawn or erased.",
     ),
     Entry(
         Code.SANCTIONED,
         "R14",
         _STATE,
-        "The sharer owes an overdue duty to this rights holder and may pass nothing on.",
+        "An overdue duty or an open violation bars the sharer under this root.",
     ),
     Entry(Code.ONWARD_PROHIBITED, "R15", _STATE, "The terms do not allow passing the data on."),
     Entry(Code.TERMS_MISMATCH, "R16", _STATE, "Data travels only under the very same terms."),
     Entry(Code.TERMS_RECALLED, "R17", _STATE, "The terms were recalled: nothing new under them."),
     Entry(
-        Code.CONSENT_TOKEN, "R18", _STATE, "The terms ask for the rights holder's approval first."
+        Code.CONSENT_TOKEN,
+        "R18",
+        _STATE,
+        "The rights holder has not approved exactly this onward share.",
     ),
     Entry(Code.DEPTH, "R19", _STATE, "The data has already been passed on as far as terms allow."),
     Entry(Code.QUOTA, "R20", _SPENT, "The number that the terms or the ledger allow is used up."),
@@ -178,6 +192,19 @@ TABLE: tuple[Entry, ...] = (
     Entry(Code.PSEUDONYM, "", _STATE, "A pseudonym casts one intent only: use a fresh one."),
     Entry(Code.NOT_REVOCABLE, "", _STATE, "The terms do not let this party revoke."),
     Entry(Code.NOTICE, "", _STATE, "The notice is shorter than the terms ask for."),
+    Entry(Code.UNKNOWN_APPROVAL, "", _MISSING, "No such approval of an onward share is recorded."),
+    Entry(Code.UNKNOWN_VIOLATION, "", _MISSING, "No such violation has been flagged."),
+    Entry(Code.UNKNOWN_MANDATE, "", _MISSING, "The auditor holds no such mandate."),
+    Entry(Code.MANDATE, "", _DENIED, "No mandate of this auditor covers the agreement's root."),
+    Entry(
+        Code.CHILD_OUTSTANDING,
+        "",
+        _STATE,
+        "Somebody who received the data from this party has not attested yet.",
+    ),
+    Entry(Code.OBLIGATION, "", _STATE, "What is attested is not what the duty asks for."),
+    Entry(Code.NOT_OVERDUE, "", _STATE, "No duty under this agreement is overdue."),
+    Entry(Code.WIDENS, "", _STATE, "The amendment grants more while others build on less."),
 )
 
 ENTRIES: dict[str, Entry] = {entry.code.value: entry for entry in TABLE}

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 import hashlib
 
-KINDS = ("agreement", "offer", "share", "intent", "response")
+KINDS = (
+    "agreement",
+    "offer",
+    "share",
+    "intent",
+    "response",
+    "approval",
+    "violation",
+    "breach",
+)
 
 
 def derive_id(kind: str, tx_id: str) -> bytes:
@@ -76,6 +85,41 @@ def active_key(parent_share_id: bytes, recipient: str, fields: tuple[int, ...]) 
     """The agreement under which these fields of a share already went to a recipient (R28)."""
     bitmap = sum(1 << field for field in fields)
     return f"active/{parent_share_id.hex()}/{recipient}/{bitmap:x}"
+
+
+def current_key(series_id: bytes) -> str:
+    """The agreement that stands after amendments, by the id of the first one."""
+    return f"current/{series_id.hex()}"
+
+
+def approval_key(approval_id: bytes) -> str:
+    """An approval of one onward share (R18)."""
+    return f"approval/{approval_id.hex()}"
+
+
+def obligation_key(agreement_id: bytes) -> str:
+    """What became of the duty under an agreement: attested, or flagged as overdue."""
+    return f"obligation/{agreement_id.hex()}"
+
+
+def violation_key(violation_id: bytes) -> str:
+    """A flagged violation."""
+    return f"violation/{violation_id.hex()}"
+
+
+def breach_key(breach_id: bytes) -> str:
+    """A notice of a breach."""
+    return f"breach/{breach_id.hex()}"
+
+
+def return_key(share_id: bytes, to: str) -> str:
+    """The return of a share to a party above."""
+    return f"return/{share_id.hex()}/{to}"
+
+
+def mandate_key(auditor: str, scope: str, subject: bytes | None) -> str:
+    """What an auditor may look into: everything, one terms document's, or one root's agreements."""
+    return f"mandate/{auditor}/{scope}/{'' if subject is None else subject.hex()}"
 
 
 def sanction_key(root_id: bytes, party: str) -> str:

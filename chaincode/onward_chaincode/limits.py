@@ -42,6 +42,7 @@ DEPTH_MAX = 8
 ACCEPTANCES_MAX = 10_000
 ONWARD_COUNT_MAX = 1_000_000
 REFUSALS_PER_HOUR_MAX = 60
+BREACH_AGREEMENTS_MAX = 6  # each has up to ten parties, and an event at most 64 readers
 
 # -- memory (no verdict depends on it) -------------------------------------------------------------
 RECORDS_REMEMBERED_BYTES_MAX = 4 * 1024 * 1024
@@ -51,5 +52,6 @@ DOCUMENTS_REMEMBERED_MAX = 256
 PAGE_ROWS_DEFAULT = 50
 PAGE_ROWS_MAX = 200
 VIEW_ROWS_MAX = 500
+CHANGES_MAX = 500
 ENDING_SOON_MS_DEFAULT = 30 * 24 * 3_600_000
 CURSOR_BYTES_MAX = 1_024

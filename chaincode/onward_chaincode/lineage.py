@@ -12,7 +12,8 @@ from onward_chaincode.agreement import find_agreement
 from onward_chaincode.answers import (
     Arguments,
     agreement_json,
-    require_reader,
+    duty_json,
+    require_path_reader,
     share_json,
     standing_json,
 )
@@ -21,7 +22,7 @@ from onward_chaincode.errors import Code, refuse
 from onward_chaincode.forms import HASH
 from onward_chaincode.records import AgreementRecord
 from onward_chaincode.share import find_share
-from onward_chaincode.standing import line_of, parties_of
+from onward_chaincode.standing import current_of, line_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +43,17 @@ def lineage(view: View, arguments: Arguments) -> Json:
         raise refuse(Code.FORMAT, "name either agreement_id or share_id", rule="")
     if share_id is not None:
         share = find_share(view, share_id)
-        agreement = find_agreement(view, share.agreement_id)
+        agreement = current_of(view, find_agreement(view, share.agreement_id))
         return _answer(view, agreement, _Top("passed", share_id.hex()), after, limit)
     if agreement_id is None:
         raise refuse(Code.FORMAT, "agreement_id is missing", rule="")
     agreement = find_agreement(view, agreement_id)
-    return _answer(view, agreement, _Top("child", agreement_id.hex()), after, limit)
+    return _answer(view, agreement, _Top("child", agreement.series.hex()), after, limit)
 
 
 def _answer(view: View, agreement: AgreementRecord, top: _Top, after: str, limit: int) -> Json:
     line = line_of(view, agreement)
-    require_reader(view, parties_of(line), f"the lineage of {top.id}")
+    require_path_reader(view, line, f"the lineage of {top.id}")
     paths, following = _walk(view, top, after, limit)
     node = _share_node if top.kind == "passed" else _agreement_node
     path = [agreement_json(line[index:], view.time_ms) for index in range(len(line))]
@@ -104,18 +105,21 @@ def _next_child(view: View, kind: str, parent: str, last: str) -> str | None:
 
 
 def _agreement_node(view: View, path: list[str]) -> Json:
-    agreement = find_agreement(view, bytes.fromhex(path[-1]))
+    agreement = current_of(view, find_agreement(view, bytes.fromhex(path[-1])))
+    line = line_of(view, agreement)
     return {
+        "duty": duty_json(view, line, view.time_ms),
         "level": len(path),
         "parent": path[-2] if len(path) > 1 else None,
-        **agreement_json(line_of(view, agreement), view.time_ms),
+        **agreement_json(line, view.time_ms),
     }
 
 
 def _share_node(view: View, path: list[str]) -> Json:
     share = find_share(view, bytes.fromhex(path[-1]))
-    line = line_of(view, find_agreement(view, share.agreement_id))
+    line = line_of(view, current_of(view, find_agreement(view, share.agreement_id)))
     return {
+        "duty": duty_json(view, line, view.time_ms),
         "holder": share.recipient,
         "level": len(path),
         "terms_id": line[0].terms_id.hex(),

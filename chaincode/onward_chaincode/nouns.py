@@ -5,18 +5,25 @@ from __future__ import annotations
 # The kinds of record that a transaction of a type makes.
 MAKES: dict[str, tuple[str, ...]] = {
     "agreement.accept": ("agreement",),
+    "agreement.amend": ("agreement",),
     "agreement.counter": ("offer",),
     "agreement.offer": ("offer",),
+    "breach.notify": ("breach",),
     "campaign.open": ("campaign",),
     "intent.cast": ("intent",),
     "intent.respond": ("response",),
+    "onward.approve": ("approval",),
     "share.onward": ("agreement", "share"),
     "share.record": ("share",),
+    "violation.flag": ("violation",),
 }
 
 # What a key of 32 bytes points to: the kind of the record that an earlier transaction made.
 REFERENCES = {
     "agreement": "agreement",
+    "agreements": "agreement",
+    "approval": "approval",
+    "breach": "breach",
     "campaign": "campaign",
     "intent": "intent",
     "offer": "offer",
@@ -24,4 +31,5 @@ REFERENCES = {
     "parent_share": "share",
     "response": "response",
     "share": "share",
+    "violation": "violation",
 }

@@ -73,6 +73,7 @@ def offer(ctx: Context, payload: AgreementOffer) -> None:
         parent_share_id=payload.parent_share,
         counter_of=None,
         state=OPEN,
+        approval_id=payload.approval,
     )
     if intent is not None:
         _require_matching_intent(record, intent, ctx.time_ms)
@@ -189,6 +190,8 @@ def _require_shape(caller: str, payload: AgreementOffer) -> str:
         raise refuse(Code.FORMAT, "first_party is neither the offeror nor the addressee")
     if (payload.parent_agreement is None) != (payload.parent_share is None):
         raise refuse(Code.FORMAT, "parent_agreement and parent_share go together")
+    if payload.approval is not None and payload.parent_share is None:
+        raise refuse(Code.FORMAT, "an approval is for passing a share on")
     if payload.to is None and payload.parent_share is not None:
         raise refuse(Code.FORMAT, "an offer with a parent names its addressee")
     if payload.to is not None and payload.max_acceptances is not None:
@@ -234,6 +237,7 @@ def _judge_child(ctx: Context, record: OfferRecord) -> Case:
         child=record.grant,
         parcel=None,
         inside=None,
+        approval=record.approval_id,
     )
     return judge(attempt, ctx, ctx.time_ms)
 

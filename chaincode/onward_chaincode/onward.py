@@ -21,12 +21,20 @@ from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import (
     active_key,
     agreement_key,
+    approval_key,
     commitment_key,
     sanction_key,
     share_key,
 )
 from onward_chaincode.payloads import Grant, Parcel
-from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, must_load
+from onward_chaincode.records import (
+    AgreementRecord,
+    ApprovalRecord,
+    Reference,
+    ShareEntry,
+    load,
+    must_load,
+)
 from onward_chaincode.schema import Schema, find_schema
 from onward_chaincode.standing import (
     ACTIVE,
@@ -36,6 +44,7 @@ from onward_chaincode.standing import (
     SUSPENDED,
     TERMINATED,
     Line,
+    current_of,
     effective_fields,
     effective_purposes,
     line_of,
@@ -51,13 +60,15 @@ from onward_chaincode.terms import (
     find_terms,
 )
 
+OPEN, USED = "OPEN", "USED"  # of an approval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """What somebody wants to do: pass `parent_share_id` on to `recipient`.
 
     `parcel` is None while an agreement is only offered or accepted. `inside` is the existing child
-    agreement when the share is one more under it.
+    agreement when the share is one more under it. `approval` is what the rights holder gave for it.
     """
 
     sharer: str
@@ -67,6 +78,7 @@ class Attempt:
     child: Grant
     parcel: Parcel | None
     inside: AgreementRecord | None
+    approval: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +124,9 @@ def open_case(attempt: Attempt, reader: Reader, time_ms: int) -> Case:
         raise refuse(
             Code.UNKNOWN_PARENT, f"agreement {attempt.parent_agreement_id.hex()} is not recorded"
         )
-    if share.agreement_id != parent.agreement_id:
+    if attempt.inside is not None:
+        parent = current_of(reader, parent)
+    if share.agreement_id != parent.agreement_id and not _of_one_series(reader, share, parent):
         raise refuse(
             Code.PARENT_MISMATCH,
             f"share {share.share_id.hex()} was not made under {parent.agreement_id.hex()}",
@@ -128,6 +142,12 @@ def open_case(attempt: Attempt, reader: Reader, time_ms: int) -> Case:
         terms=terms,
         terms_state=record.state,
     )
+
+
+def _of_one_series(reader: Reader, share: ShareEntry, parent: AgreementRecord) -> bool:
+    """Whether the share was made under an agreement that the parent amended."""
+    made_under = must_load(reader, agreement_key(share.agreement_id), AgreementRecord)
+    return made_under.series == parent.series
 
 
 def r10_sharer_received_it(case: Case) -> None:
@@ -182,7 +202,8 @@ def require_ancestors_in_force(line: Line, time_ms: int) -> None:
 
 
 def r13_share_not_withdrawn(case: Case) -> None:
-    """Neither the share nor one that it comes from has been taken back: one for each agreement."""
+    """Neither the share nor one that it comes from was taken back, and nobody above erased it."""
+    require_not_attested(case.in_force)
     share = case.share
     for _ in case.path:
         if share.withdrawn_at_ms is not None:
@@ -193,6 +214,17 @@ def r13_share_not_withdrawn(case: Case) -> None:
         if share.parent_share_id is None:
             return
         share = must_load(case.reader, share_key(share.parent_share_id), ShareEntry)
+
+
+def require_not_attested(line: Line) -> None:
+    """R13, the other half: whoever attested that it erased the data cannot go on handling it."""
+    for agreement in line:
+        if agreement.attested_at_ms is not None:
+            raise refuse(
+                Code.SHARE_WITHDRAWN,
+                f"{agreement.second_party} attested at {agreement.attested_at_ms} that it keeps "
+                f"nothing under {agreement.agreement_id.hex()}",
+            )
 
 
 def r14_sharer_not_sanctioned(case: Case) -> None:
@@ -229,12 +261,39 @@ def r17_terms_not_recalled(case: Case) -> None:
 
 
 def r18_approval(case: Case) -> None:
-    """Terms that ask for approval per share need a token; no transaction issues tokens yet."""
-    if case.terms.onward_mode == CONSENT_PER_SHARE:
+    """Terms that ask for approval per share need one that is unused and says exactly this."""
+    if case.terms.onward_mode != CONSENT_PER_SHARE:
+        return
+    wanted = case.attempt.approval
+    if wanted is None:
         raise refuse(
             Code.CONSENT_TOKEN,
-            f"the terms {case.terms.label} ask for an approval of the rights holder, none is given",
+            f"the terms {case.terms.label} ask for an approval of the rights holder, none is named",
         )
+    approval = load(case.reader, approval_key(wanted), ApprovalRecord)
+    if approval is None or approval.parent_share_id != case.share.share_id:
+        raise refuse(Code.CONSENT_TOKEN, f"{wanted.hex()} is no approval for this share")
+    if approval.state != OPEN:
+        raise refuse(Code.CONSENT_TOKEN, f"the approval is {approval.state}")
+    if case.time_ms >= approval.expires_at_ms:
+        raise refuse(Code.CONSENT_TOKEN, f"the approval expired at {approval.expires_at_ms}")
+    given = (approval.recipient, approval.terms_id, approval.fields, approval.purposes)
+    if given != _to_be_approved(case.attempt):
+        raise refuse(
+            Code.CONSENT_TOKEN,
+            f"approved are fields {list(approval.fields)} for {list(approval.purposes)} "
+            f"to {approval.recipient}, and nothing else",
+        )
+
+
+def _to_be_approved(
+    attempt: Attempt,
+) -> tuple[str, bytes, tuple[int, ...], tuple[str, ...]]:
+    """What an approval must say word for word: what a new child grants, or one more share holds."""
+    child, parcel = attempt.child, attempt.parcel
+    if attempt.inside is not None and parcel is not None:
+        return attempt.recipient.party_id, child.terms, parcel.fields, (parcel.purpose,)
+    return attempt.recipient.party_id, child.terms, child.fields, child.purposes
 
 
 def r19_depth(case: Case) -> None:
@@ -389,7 +448,8 @@ def r28_not_recorded_before(case: Case) -> None:
     earlier = load(case.reader, key, Reference)
     if earlier is None:
         return
-    agreement = must_load(case.reader, agreement_key(earlier.target), AgreementRecord)
+    found = must_load(case.reader, agreement_key(earlier.target), AgreementRecord)
+    agreement = current_of(case.reader, found)
     if standing(line_of(case.reader, agreement), case.time_ms).effective:
         raise refuse(
             Code.DUPLICATE,

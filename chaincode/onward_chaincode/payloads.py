@@ -41,6 +41,19 @@ REJECT_REASONS = (
 )
 REVOKE_REASONS = ("CONSENT_WITHDRAWN", "OBJECTION", "OTHER", "TERMS_BREACHED")
 SCOPES = ("ALL", "FIELDS", "PURPOSES")
+DUTIES = ("ANONYMISE", "ERASE", "RETURN", "STOP")
+GROUNDS = (
+    "DELETION",
+    "DISCLOSURE",
+    "NOTICE",
+    "OTHER",
+    "PURPOSE",
+    "RETENTION",
+    "SECURITY",
+    "SIGNALS",
+)
+FINDINGS = ("REJECTED", "RESOLVED")
+MANDATE_SCOPES = ("ALL", "ROOT", "TERMS")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +191,7 @@ class AgreementOffer:
     max_acceptances: Annotated[int | None, uint(6, maximum=limits.ACCEPTANCES_MAX)] = None
     parent_agreement: Annotated[bytes | None, id_wire(7)] = None
     parent_share: Annotated[bytes | None, id_wire(8)] = None
+    approval: Annotated[bytes | None, id_wire(9)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +239,7 @@ class ShareRecord:
     agreement: Annotated[bytes, id_wire(1)]
     share: Annotated[Parcel, nested(2, Parcel)]
     parent_share: Annotated[bytes | None, id_wire(3)] = None
+    approval: Annotated[bytes | None, id_wire(4)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +265,46 @@ class ShareOnward:
     recipient: Annotated[str, party_wire(3), PARTY_FORM]
     child: Annotated[Grant, nested(4, Grant)]
     share: Annotated[Parcel, nested(5, Parcel)]
+    approval: Annotated[bytes | None, id_wire(6)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareReturn:
+    """Give back what a share brought: to its sender, or to somebody further up, once each."""
+
+    share: Annotated[bytes, id_wire(1)]
+    to: Annotated[str | None, party_wire(2), PARTY_FORM] = None
+    commitment: Annotated[bytes, id_wire(3)]
+    blob: Annotated[bytes | None, id_wire(4)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobPurge:
+    """Destroy the ciphertext of a share and its salt, by the rights holder or by both parties."""
+
+    share: Annotated[bytes, id_wire(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnwardApprove:
+    """The rights holder's approval of one onward share: to whom, which fields, for what.
+
+    It is used up by the first onward share, acceptance or further share that matches it exactly.
+    """
+
+    parent_share: Annotated[bytes, id_wire(1)]
+    recipient: Annotated[str, party_wire(2), PARTY_FORM]
+    terms: Annotated[bytes, id_wire(3)]
+    fields: Annotated[tuple[int, ...], fields_wire(4), FIELDS_FORM]
+    purposes: Annotated[tuple[str, ...], words_wire(5, limits.IRI_BYTES_MAX), PURPOSES_FORM]
+    expires_at_ms: Annotated[int, time_wire(6)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnwardWithdrawApproval:
+    """Take an approval back that has not been used."""
+
+    approval: Annotated[bytes, id_wire(1)]
 
 
 # -- the end ---------------------------------------------------------------------------------------
@@ -274,24 +329,150 @@ class AgreementTerminate:
     effective_at_ms: Annotated[int | None, time_wire(2)] = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementAmend:
+    """Replace an agreement by one of the same parties, terms and schema; both sign.
+
+    Left out, `fields` and `purposes` are those still granted, everything else stays as it is.
+    """
+
+    agreement: Annotated[bytes, id_wire(1)]
+    fields: Annotated[tuple[int, ...], fields_wire(2), FIELDS_FORM] = ()
+    purposes: Annotated[tuple[str, ...], words_wire(3, limits.IRI_BYTES_MAX), PURPOSES_FORM] = ()
+    expires_at_ms: Annotated[int | None, time_wire(4)] = None
+    retention_ms: Annotated[int | None, time_wire(5)] = None
+    notice: Annotated[bytes, id_wire(6)]
+
+
+# -- duties ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObligationAttest:
+    """The second party declares what it has done with all that it received under an agreement."""
+
+    agreement: Annotated[bytes, id_wire(1)]
+    kind: Annotated[str, enum_wire(2), Form(choices=DUTIES)]
+    evidence: Annotated[bytes, id_wire(3)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObligationFlagOverdue:
+    """Say that a duty is overdue: the party that owes it passes nothing on under this root."""
+
+    agreement: Annotated[bytes, id_wire(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreachNotify:
+    """A custodian tells those above of a breach; whether in time, the terms say."""
+
+    agreements: Annotated[
+        tuple[bytes, ...],
+        raw(1, size=32, count=limits.SET_WIRE_MAX),
+        Form(is_set=True, most=limits.BREACH_AGREEMENTS_MAX),
+    ]
+    detected_at_ms: Annotated[int, time_wire(2)]
+    evidence: Annotated[bytes, id_wire(3)]
+
+
+# -- oversight -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateGrant:
+    """Let an auditor look into everything (ALL), one terms document's agreements, or one root's."""
+
+    auditor: Annotated[str, party_wire(1), PARTY_FORM]
+    scope: Annotated[str, enum_wire(2), Form(choices=MANDATE_SCOPES)]
+    agreement: Annotated[bytes | None, id_wire(3)] = None
+    terms: Annotated[bytes | None, id_wire(4)] = None
+    expires_at_ms: Annotated[int | None, time_wire(5)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateRevoke:
+    """End a mandate."""
+
+    auditor: Annotated[str, party_wire(1), PARTY_FORM]
+    scope: Annotated[str, enum_wire(2), Form(choices=MANDATE_SCOPES)]
+    agreement: Annotated[bytes | None, id_wire(3)] = None
+    terms: Annotated[bytes | None, id_wire(4)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementSuspend:
+    """An auditor stops an agreement, and all below it, until it is resumed or revoked."""
+
+    agreement: Annotated[bytes, id_wire(1)]
+    evidence: Annotated[bytes, id_wire(2)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementResume:
+    """An auditor lets a suspended agreement go on."""
+
+    agreement: Annotated[bytes, id_wire(1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationFlag:
+    """Accuse the second party of an agreement; an auditor's flag blocks onward shares."""
+
+    agreement: Annotated[bytes, id_wire(1)]
+    ground: Annotated[str, enum_wire(2), Form(choices=GROUNDS)]
+    evidence: Annotated[bytes, id_wire(3)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationAnswer:
+    """The accused answers, once."""
+
+    violation: Annotated[bytes, id_wire(1)]
+    evidence: Annotated[bytes, id_wire(2)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationResolve:
+    """An auditor closes a violation: it is mended (RESOLVED), or there was none (REJECTED)."""
+
+    violation: Annotated[bytes, id_wire(1)]
+    finding: Annotated[str, enum_wire(2), Form(choices=FINDINGS)]
+
+
 PAYLOADS: dict[str, type[Any]] = {
     "agreement.accept": AgreementAccept,
+    "agreement.amend": AgreementAmend,
     "agreement.counter": AgreementCounter,
     "agreement.offer": AgreementOffer,
     "agreement.reject": AgreementReject,
+    "agreement.resume": AgreementResume,
     "agreement.revoke": AgreementRevoke,
+    "agreement.suspend": AgreementSuspend,
     "agreement.terminate": AgreementTerminate,
     "agreement.withdraw_offer": AgreementWithdrawOffer,
+    "blob.purge": BlobPurge,
+    "breach.notify": BreachNotify,
     "intent.cast": IntentCast,
     "intent.respond": IntentRespond,
     "intent.select": IntentSelect,
     "intent.withdraw": IntentWithdraw,
+    "mandate.grant": MandateGrant,
+    "mandate.revoke": MandateRevoke,
+    "obligation.attest": ObligationAttest,
+    "obligation.flag_overdue": ObligationFlagOverdue,
+    "onward.approve": OnwardApprove,
+    "onward.withdraw_approval": OnwardWithdrawApproval,
     "schema.publish": SchemaPublish,
     "share.ack": ShareAck,
     "share.onward": ShareOnward,
     "share.record": ShareRecord,
+    "share.return": ShareReturn,
     "share.withdraw": ShareWithdraw,
     "terms.deprecate": TermsDeprecate,
     "terms.publish": TermsPublish,
     "terms.recall": TermsRecall,
+    "violation.answer": ViolationAnswer,
+    "violation.flag": ViolationFlag,
+    "violation.resolve": ViolationResolve,
 }

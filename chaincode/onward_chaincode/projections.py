@@ -11,9 +11,18 @@ it is, the records say, and whoever reads a row looks there. Keys, with times as
     child/PARENT/AGREEMENT            lineage of agreements
     passed/PARENT/SHARE               lineage of shares
     moved/PARTY/DIRECTION/TIME/SHARE  given, received, passed_on, onward (by others, of what I gave)
+    run/PARTY/DIRECTION/MONTH/AGREEMENT/SEQ  shares alike, by the `seq` of the first (`RunRow`)
     refused/PARTY/TIME/TX             refused attempts that a party may see (`StepRow`)
     casting/INDUSTRY/TIME/INTENT      intentcasts
     answered/INTENT/TIME/RESPONSE     responses to an intentcast
+    approvals/PARTY/TIME/APPROVAL     approvals that a party gave, may use, or is named in
+    attested/PARTY/TIME/AGREEMENT     attestations of a party (`StepRow`)
+    violations/PARTY/TIME/VIOLATION   flagged violations that a party may see
+    breaches/PARTY/TIME/BREACH        notices of a breach that a party may see
+    turned/AGREEMENT/TIME/TX          what changed an agreement's standing (`StepRow`)
+    feed/PARTY/TIME/TX                what a party may have to act on (`StepRow`)
+
+An amended agreement keeps its place in the lineage: `child` rows name the first of a series.
 """
 
 from __future__ import annotations
@@ -25,10 +34,12 @@ from typing import Annotated
 
 from onward_chaincode import limits
 from onward_chaincode.contract import Event, Json, Reader
+from onward_chaincode.forms import fields_wire
 from onward_chaincode.keys import agreement_key, moment, share_key
+from onward_chaincode.months import month_of
 from onward_chaincode.records import AgreementRecord, ShareEntry, must_load
 from onward_chaincode.refusal import EVENT as REFUSED
-from onward_proto.canonical import decode, encode, raw, text
+from onward_proto.canonical import decode, encode, raw, text, uint
 
 GIVEN, RECEIVED, PASSED_ON, ONWARD = "given", "received", "passed_on", "onward"
 DIRECTIONS = (GIVEN, ONWARD, PASSED_ON, RECEIVED)
@@ -47,6 +58,15 @@ class StepRow:
         tuple[str, ...],
         text(3, minimum=1, maximum=limits.PARTY_ID_BYTES_MAX, count=limits.EVENT_READERS_MAX),
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """Shares under one agreement that follow each other and are alike, and how many there are."""
+
+    purpose: Annotated[str, text(1, maximum=limits.IRI_BYTES_MAX)]
+    fields: Annotated[tuple[int, ...], fields_wire(2)]
+    count: Annotated[int, uint(3)]
 
 
 def read_step(rest: str, value: bytes) -> tuple[Json, tuple[str, ...]]:
@@ -90,7 +110,15 @@ def project(event: Event, tx_id: str, after: Reader) -> dict[str, bytes]:
     if projector is None:
         return {}
     payload = json.loads(event.payload)  # canonical: this contract wrote it
-    return projector(Step(event, payload, tx_id, after))
+    step = Step(event, payload, tx_id, after)
+    rows = projector(step)
+    if event.name in _TURNING:
+        rows |= {
+            f"turned/{payload[key]}/{step.place}": step.row() for key in _IDS if key in payload
+        }
+    if event.name in _FED:
+        rows |= {f"feed/{party}/{step.place}": step.row() for party in event.readers}
+    return rows
 
 
 def _handshake(step: Step) -> Rows:
@@ -107,7 +135,7 @@ def _agreement(step: Step) -> Rows:
         if agreement.expires_at_ms is not None:
             rows[f"ending/{party}/{moment(agreement.expires_at_ms)}/{agreement_id}"] = _HERE
     if agreement.parent_id is not None:
-        rows[f"child/{agreement.parent_id.hex()}/{agreement_id}"] = _HERE
+        rows[f"child/{agreement.parent_id.hex()}/{agreement.series.hex()}"] = _HERE
     return rows | _history(step)
 
 
@@ -126,13 +154,20 @@ def _share(step: Step) -> Rows:
     share = must_load(step.after, share_key(bytes.fromhex(share_id)), ShareEntry)
     tail = f"{moment(share.recorded_at_ms)}/{share_id}"
     rows = _history(step)
-    rows[f"moved/{share.recipient}/{RECEIVED}/{tail}"] = _HERE
+    seen = [(share.recipient, RECEIVED)]
     if share.parent_share_id is None:
-        rows[f"moved/{share.sender}/{GIVEN}/{tail}"] = _HERE
-        return rows
-    rows[f"moved/{share.sender}/{PASSED_ON}/{tail}"] = _HERE
-    rows[f"moved/{step.agreement.rights_holder}/{ONWARD}/{tail}"] = _HERE
-    rows[f"passed/{share.parent_share_id.hex()}/{share_id}"] = _HERE
+        seen.append((share.sender, GIVEN))
+    else:
+        seen += [(share.sender, PASSED_ON), (step.agreement.rights_holder, ONWARD)]
+        rows[f"passed/{share.parent_share_id.hex()}/{share_id}"] = _HERE
+    month = month_of(share.recorded_at_ms)
+    run = f"{month}/{share.agreement_id.hex()}/{share.run_start:012d}"
+    row = encode(
+        RunRow(purpose=share.purpose, fields=share.fields, count=share.seq - share.run_start + 1)
+    )
+    for party, direction in seen:
+        rows[f"moved/{party}/{direction}/{tail}"] = _HERE
+        rows[f"run/{party}/{direction}/{run}"] = row
     return rows
 
 
@@ -157,24 +192,93 @@ def _answer(step: Step) -> Rows:
     return _history(step) | {f"answered/{payload['intent_id']}/{tail}": _HERE}
 
 
+def _amended(step: Step) -> Rows:
+    before = {f"history/{step.payload['supersedes_id']}/{step.place}": step.row()}
+    return _agreement(step) | before
+
+
+def _approval(step: Step) -> Rows:
+    payload = step.payload
+    tail = f"{moment(payload['at_ms'])}/{payload['approval_id']}"
+    named = {step.agreement.rights_holder, payload["recipient"], payload["sharer"]}
+    return _history(step) | {f"approvals/{party}/{tail}": _HERE for party in sorted(named)}
+
+
+def _attestation(step: Step) -> Rows:
+    payload = step.payload
+    tail = f"{moment(payload['at_ms'])}/{payload['agreement_id']}"
+    return _history(step) | {f"attested/{payload['party']}/{tail}": step.row()}
+
+
+def _violation(step: Step) -> Rows:
+    tail = f"{moment(step.payload['at_ms'])}/{step.payload['violation_id']}"
+    return _history(step) | {f"violations/{party}/{tail}": _HERE for party in step.event.readers}
+
+
+def _breach(step: Step) -> Rows:
+    payload = step.payload
+    tail = f"{moment(payload['at_ms'])}/{payload['breach_id']}"
+    rows = {f"breaches/{party}/{tail}": _HERE for party in step.event.readers}
+    row = step.row()
+    return rows | {f"history/{item}/{step.place}": row for item in payload["agreement_ids"]}
+
+
 def _concerned(agreement: AgreementRecord) -> list[str]:
     return sorted({agreement.first_party, agreement.second_party, agreement.rights_holder})
 
 
 _PROJECTORS: dict[str, _Projector] = {
     "agreement.accept": _handshake,
+    "agreement.amend": _amended,
     "agreement.counter": _handshake,
     "agreement.offer": _handshake,
     "agreement.reject": _handshake,
+    "agreement.resume": _history,
     "agreement.revoke": _history,
+    "agreement.suspend": _history,
     "agreement.terminate": _termination,
     "agreement.withdraw_offer": _handshake,
+    "blob.purge": _history,
+    "breach.notify": _breach,
     "intent.cast": _cast,
     "intent.respond": _answer,
     "intent.select": _history,
+    "obligation.attest": _attestation,
+    "obligation.flag_overdue": _history,
+    "onward.approve": _approval,
+    "onward.withdraw_approval": _history,
     "share.ack": _history,
     "share.onward": _onward,
     "share.record": _share,
     REFUSED: _refused,
+    "share.return": _history,
     "share.withdraw": _history,
+    "violation.answer": _history,
+    "violation.flag": _violation,
+    "violation.resolve": _history,
+}
+
+_IDS = ("agreement_id", "supersedes_id")
+_TURNING = frozenset(
+    {
+        "agreement.amend",
+        "agreement.resume",
+        "agreement.revoke",
+        "agreement.suspend",
+        "agreement.terminate",
+    }
+)
+# Not what happens all the time: that has lists of its own.
+_FED = _TURNING | {
+    "blob.purge",
+    "breach.notify",
+    "obligation.attest",
+    "obligation.flag_overdue",
+    "onward.approve",
+    "onward.withdraw_approval",
+    "share.return",
+    "share.withdraw",
+    "violation.answer",
+    "violation.flag",
+    "violation.resolve",
 }

@@ -21,7 +21,7 @@ from onward_chaincode.forms import (
     words_wire,
 )
 from onward_chaincode.payloads import Grant
-from onward_proto.canonical import CanonicalError, decode, encode, nested, raw, text, uint
+from onward_proto.canonical import CanonicalError, decode, encode, flag, nested, raw, text, uint
 
 T = TypeVar("T")
 
@@ -110,6 +110,7 @@ class OfferRecord:
     parent_share_id: Annotated[bytes | None, id_wire(12)]
     counter_of: Annotated[bytes | None, id_wire(13)]
     state: Annotated[str, enum_wire(14)]
+    approval_id: Annotated[bytes | None, id_wire(15)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,9 @@ class AgreementRecord:
     """An agreement. `state`: ACTIVE, REVOKED, SUSPENDED, SUPERSEDED; see standing.py.
 
     `depth` is 0 at the root; `rights_holder` is the root's first party at every depth.
+    `open_child_count`: children that hold data and have not attested. An amendment writes a new
+    record with the counts of the one that it supersedes; `root_id` and `parent_id` go on naming the
+    first of a series.
     """
 
     agreement_id: Annotated[bytes, id_wire(1)]
@@ -158,11 +162,24 @@ class AgreementRecord:
     share_count: Annotated[int, uint(27)]
     last_share_id: Annotated[bytes | None, id_wire(28)]
     child_count: Annotated[int, uint(29)]
+    open_child_count: Annotated[int, uint(30)] = 0
+    attested_at_ms: Annotated[int | None, time_wire(31)] = None
+    supersedes_id: Annotated[bytes | None, id_wire(32)] = None
+    series_id: Annotated[bytes | None, id_wire(33)] = None
+
+    @property
+    def series(self) -> bytes:
+        """The id of the first agreement of those that amended each other: its own, if none did."""
+        return self.series_id or self.agreement_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareEntry:
-    """A recorded share. `parent_share_id` is the share that it passes on, None at a root."""
+    """A recorded share. `parent_share_id` is the share that it passes on, None at a root.
+
+    `run_start`: the `seq` with which a run began, of shares under one agreement that follow each
+    other with the same purpose and fields in the same month. So views count runs, not shares.
+    """
 
     share_id: Annotated[bytes, id_wire(1)]
     agreement_id: Annotated[bytes, id_wire(2)]
@@ -180,6 +197,108 @@ class ShareEntry:
     acknowledged_at_ms: Annotated[int | None, time_wire(14)]
     withdrawn_at_ms: Annotated[int | None, time_wire(15)]
     onward_count: Annotated[int, uint(16)]
+    purged_at_ms: Annotated[int | None, time_wire(17)] = None
+    run_start: Annotated[int, uint(18)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRecord:
+    """An approval of one onward share. `state`: OPEN, USED, WITHDRAWN; expiry is derived.
+
+    `used_for` is the child agreement of the onward share that used it.
+    """
+
+    approval_id: Annotated[bytes, id_wire(1)]
+    parent_share_id: Annotated[bytes, id_wire(2)]
+    recipient: Annotated[str, party_wire(3)]
+    terms_id: Annotated[bytes, id_wire(4)]
+    fields: Annotated[tuple[int, ...], fields_wire(5)]
+    purposes: Annotated[tuple[str, ...], words_wire(6, limits.IRI_BYTES_MAX)]
+    approved_by: Annotated[str, party_wire(7)]
+    approved_at_ms: Annotated[int, time_wire(8)]
+    expires_at_ms: Annotated[int, time_wire(9)]
+    state: Annotated[str, enum_wire(10)]
+    used_for: Annotated[bytes | None, id_wire(11)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObligationRecord:
+    """What was said of the duty under an agreement; before anything was, there is no record."""
+
+    agreement_id: Annotated[bytes, id_wire(1)]
+    root_id: Annotated[bytes, id_wire(2)]
+    party: Annotated[str, party_wire(3)]
+    flagged_at_ms: Annotated[int | None, time_wire(4)] = None
+    flagged_by: Annotated[str | None, party_wire(5)] = None
+    attested_at_ms: Annotated[int | None, time_wire(6)] = None
+    attested_kind: Annotated[str, text(7, maximum=limits.ENUM_BYTES_MAX)] = ""
+    evidence: Annotated[bytes | None, id_wire(8)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SanctionRecord:
+    """Why a party may pass nothing on under a root (R14): how many duties, how many violations."""
+
+    overdue_count: Annotated[int, uint(1)] = 0
+    violation_count: Annotated[int, uint(2)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationRecord:
+    """A flagged violation. `state`: OPEN, RESOLVED, REJECTED. `blocks`: counted as a sanction."""
+
+    violation_id: Annotated[bytes, id_wire(1)]
+    agreement_id: Annotated[bytes, id_wire(2)]
+    root_id: Annotated[bytes, id_wire(3)]
+    against: Annotated[str, party_wire(4)]
+    flagged_by: Annotated[str, party_wire(5)]
+    ground: Annotated[str, enum_wire(6)]
+    evidence: Annotated[bytes, id_wire(7)]
+    blocks: Annotated[bool, flag(8)]
+    flagged_at_ms: Annotated[int, time_wire(9)]
+    state: Annotated[str, enum_wire(10)]
+    answer: Annotated[bytes | None, id_wire(11)] = None
+    answered_at_ms: Annotated[int | None, time_wire(12)] = None
+    closed_by: Annotated[str | None, party_wire(13)] = None
+    closed_at_ms: Annotated[int | None, time_wire(14)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreachRecord:
+    """A notice of a breach. `late_count`: agreements whose terms asked for it sooner."""
+
+    breach_id: Annotated[bytes, id_wire(1)]
+    party: Annotated[str, party_wire(2)]
+    agreement_ids: Annotated[tuple[bytes, ...], raw(3, size=32, count=limits.BREACH_AGREEMENTS_MAX)]
+    detected_at_ms: Annotated[int, time_wire(4)]
+    notified_at_ms: Annotated[int, time_wire(5)]
+    late_count: Annotated[int, uint(6)]
+    evidence: Annotated[bytes, id_wire(7)]
+    readers: Annotated[
+        tuple[str, ...],
+        text(8, minimum=1, maximum=limits.PARTY_ID_BYTES_MAX, count=limits.EVENT_READERS_MAX),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnRecord:
+    """What a share brought was given back to a party above."""
+
+    share_id: Annotated[bytes, id_wire(1)]
+    to: Annotated[str, party_wire(2)]
+    returned_by: Annotated[str, party_wire(3)]
+    commitment: Annotated[bytes, id_wire(4)]
+    blob: Annotated[bytes | None, id_wire(5)]
+    returned_at_ms: Annotated[int, time_wire(6)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MandateRecord:
+    """What an auditor may look into, while it lasts."""
+
+    granted_by: Annotated[str, party_wire(1)]
+    granted_at_ms: Annotated[int, time_wire(2)]
+    expires_at_ms: Annotated[int | None, time_wire(3)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,13 @@ def _announce(
         ctx,
         "agreement.revoke",
         agreement,
-        {"changed": changed, "reason": payload.reason, "scope": payload.scope},
+        {
+            "changed": changed,
+            "fields": list(payload.fields),
+            "purposes": list(payload.purposes),
+            "reason": payload.reason,
+            "scope": payload.scope,
+        },
     )
 
 

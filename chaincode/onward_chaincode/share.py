@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from onward_chaincode import limits
 from onward_chaincode.agreement import (
     begin_child,
+    count_first_share,
     find_agreement,
     require_active_party,
     store_agreement,
+    use_approval,
 )
 from onward_chaincode.contract import Context, Party, Reader, Recorded, Refuse
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import active_key, commitment_key, derive_id, share_key
+from onward_chaincode.months import month_of
 from onward_chaincode.onward import (
     Attempt,
     Case,
     judge,
     require_in_force,
     require_new_commitment,
+    require_not_attested,
     require_subset,
 )
 from onward_chaincode.payloads import (
@@ -27,7 +32,7 @@ from onward_chaincode.payloads import (
     ShareRecord,
     ShareWithdraw,
 )
-from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, save
+from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, must_load, save
 from onward_chaincode.refusal import record_refusal
 from onward_chaincode.standing import (
     Line,
@@ -37,6 +42,8 @@ from onward_chaincode.standing import (
     parties_of,
 )
 from onward_proto.canonical import changed
+
+_DAY_MS = 24 * limits.HOUR_MS
 
 
 def onward(ctx: Context, payload: ShareOnward) -> Recorded | None:
@@ -52,6 +59,7 @@ def onward(ctx: Context, payload: ShareOnward) -> Recorded | None:
         child=payload.child,
         parcel=payload.share,
         inside=None,
+        approval=payload.approval,
     )
     try:
         case = judge(attempt, ctx, ctx.time_ms)
@@ -75,6 +83,7 @@ def record(ctx: Context, payload: ShareRecord) -> Recorded | None:
         raise refuse(Code.FORMAT, "parent_share has no meaning under a root agreement")
     require_in_force(agreement, ctx.time_ms)
     parcel, line = payload.share, (agreement,)
+    require_not_attested(line)
     fields = frozenset(effective_fields(line))
     require_subset(Code.FIELDS, "the share's fields", parcel.fields, fields)
     named = (parcel.purpose,) if parcel.purpose else ()
@@ -100,11 +109,15 @@ def _record_inside_child(
         child=_grant_of(child),
         parcel=payload.share,
         inside=child,
+        approval=payload.approval,
     )
     try:
         case = judge(attempt, ctx, ctx.time_ms)
     except Refuse as refusal:
         return record_refusal(ctx, attempt, refusal)
+    use_approval(ctx, case, child.agreement_id)
+    if child.share_count == 0:
+        count_first_share(ctx, case)
     share = _write_share(ctx, child, payload.share, case)
     _announce(ctx, "share.record", share, case.in_force)
     return None
@@ -162,10 +175,11 @@ def _write_share(
 ) -> ShareEntry:
     """Write a share that every rule allows, its indexes and its counts."""
     share_id = derive_id("share", ctx.tx_id)
+    seq = agreement.share_count + 1
     share = ShareEntry(
         share_id=share_id,
         agreement_id=agreement.agreement_id,
-        seq=agreement.share_count + 1,
+        seq=seq,
         previous_share_id=agreement.last_share_id,
         sender=agreement.first_party,
         recipient=agreement.second_party,
@@ -179,6 +193,7 @@ def _write_share(
         acknowledged_at_ms=None,
         withdrawn_at_ms=None,
         onward_count=0,
+        run_start=_run_start(ctx, agreement, parcel, seq),
     )
     save(ctx, share_key(share_id), share)
     save(ctx, commitment_key(parcel.commitment), Reference(target=share_id))
@@ -191,6 +206,18 @@ def _write_share(
         key = active_key(parent.share_id, share.recipient, parcel.fields)
         save(ctx, key, Reference(target=agreement.agreement_id))
     return share
+
+
+def _run_start(ctx: Context, agreement: AgreementRecord, parcel: Parcel, seq: int) -> int:
+    """The `seq` with which the run began that this share goes on with, or begins."""
+    if agreement.last_share_id is None:
+        return seq
+    last = must_load(ctx, share_key(agreement.last_share_id), ShareEntry)
+    same = (last.purpose, last.fields) == (parcel.purpose, parcel.fields)
+    then, now = last.recorded_at_ms, ctx.time_ms
+    if same and (then // _DAY_MS == now // _DAY_MS or month_of(then) == month_of(now)):
+        return last.run_start
+    return seq
 
 
 def _announce(ctx: Context, event: str, share: ShareEntry, line: Line) -> None:

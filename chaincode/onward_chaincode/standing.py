@@ -1,10 +1,13 @@
 """Whether an agreement is in force at a time, why not, and what it still grants: the state machine.
 
-    ACTIVE (stored)  -> REVOKED | SUSPENDED | SUPERSEDED (stored)
+    ACTIVE (stored)  -> REVOKED | SUSPENDED (-> ACTIVE | REVOKED) | SUPERSEDED (stored)
     ACTIVE, derived from time alone:  SCHEDULED  before not_before_ms
                                       EXPIRED    from expires_at_ms on
                                       TERMINATED from terminates_at_ms on
     ACTIVE, but an ancestor is not:   ENDED_BY_ANCESTOR
+
+An amended agreement is SUPERSEDED. What was derived from it stands on the one that amends it:
+whoever looks up a parent finds the newest of its series.
 
 Windows are half open: `not_before_ms <= t < expires_at_ms`. Nothing is written when an ancestor
 ends: the path to the root, at most nine agreements, is read whenever somebody asks (the lazy
@@ -21,8 +24,8 @@ from dataclasses import dataclass
 from onward_chaincode import limits
 from onward_chaincode.contract import Reader
 from onward_chaincode.errors import BrokenStateError
-from onward_chaincode.keys import agreement_key
-from onward_chaincode.records import AgreementRecord, must_load
+from onward_chaincode.keys import agreement_key, current_key
+from onward_chaincode.records import AgreementRecord, Reference, must_load
 
 ACTIVE = "ACTIVE"
 REVOKED = "REVOKED"
@@ -52,8 +55,17 @@ def line_of(reader: Reader, agreement: AgreementRecord) -> Line:
     while line[-1].parent_id is not None:
         if len(line) > limits.DEPTH_MAX:
             raise BrokenStateError(f"the path above {agreement.agreement_id.hex()} is too long")
-        line.append(must_load(reader, agreement_key(line[-1].parent_id), AgreementRecord))
+        parent = must_load(reader, agreement_key(line[-1].parent_id), AgreementRecord)
+        line.append(current_of(reader, parent))
     return tuple(line)
+
+
+def current_of(reader: Reader, agreement: AgreementRecord) -> AgreementRecord:
+    """The agreement, or the one that stands now if it was amended."""
+    if agreement.state != SUPERSEDED:
+        return agreement
+    newest = must_load(reader, current_key(agreement.series), Reference)
+    return must_load(reader, agreement_key(newest.target), AgreementRecord)
 
 
 def own_status(agreement: AgreementRecord, time_ms: int) -> str:
@@ -71,6 +83,19 @@ def own_status(agreement: AgreementRecord, time_ms: int) -> str:
     if agreement.state == SUSPENDED:
         return SUSPENDED
     return SCHEDULED if time_ms < agreement.not_before_ms else ACTIVE
+
+
+def own_end(agreement: AgreementRecord, time_ms: int) -> int | None:
+    """Since when the agreement is over for good by itself; None: it is not. Amended is not over."""
+    match own_status(agreement, time_ms):
+        case "REVOKED":
+            return agreement.changed_at_ms
+        case "TERMINATED":
+            return agreement.terminates_at_ms
+        case "EXPIRED":
+            return agreement.expires_at_ms
+        case _:
+            return None
 
 
 def standing(line: Line, time_ms: int) -> Standing:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from onward_chaincode import limits
+from onward_chaincode import aggregate, changes, limits, supervision, trace
 from onward_chaincode.agreement import find_agreement
 from onward_chaincode.answers import (
     Arguments,
     agreement_json,
+    duty_json,
     intent_json,
     offer_json,
     read_page,
+    require_path_reader,
     require_reader,
     response_json,
     share_json,
@@ -27,7 +29,7 @@ from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.forms import TAG
 from onward_chaincode.intent import OPEN, find_intent, intent_status
-from onward_chaincode.keys import moment, response_key, schema_key
+from onward_chaincode.keys import moment, response_key, sanction_key, schema_key
 from onward_chaincode.lineage import lineage
 from onward_chaincode.offer import find_offer
 from onward_chaincode.projections import DIRECTIONS, RECEIVED, read_step
@@ -39,7 +41,7 @@ from onward_chaincode.records import (
 )
 from onward_chaincode.schema import find_schema
 from onward_chaincode.share import find_share
-from onward_chaincode.standing import line_of, parties_of, standing
+from onward_chaincode.standing import current_of, line_of, standing
 from onward_chaincode.terms import find_terms
 from onward_proto.documents import parse_document
 
@@ -52,8 +54,14 @@ def agreement(view: View, arguments: Arguments) -> Json:
     at_ms = arguments.whole("at_ms", view.time_ms, limits.TIME_MS_MAX)
     arguments.done()
     line = line_of(view, find_agreement(view, agreement_id))
-    require_reader(view, parties_of(line), "this agreement")
-    return agreement_json(line, at_ms)
+    require_path_reader(view, line, "this agreement")
+    found = line[0]
+    return {
+        **agreement_json(line, at_ms),
+        "current_id": current_of(view, found).agreement_id.hex(),
+        "duty": duty_json(view, line, at_ms),
+        "sanctioned": view.get(sanction_key(found.root_id, found.second_party)) is not None,
+    }
 
 
 def share(view: View, arguments: Arguments) -> Json:
@@ -61,9 +69,22 @@ def share(view: View, arguments: Arguments) -> Json:
     share_id = arguments.id("share_id")
     arguments.done()
     found = find_share(view, share_id)
-    line = line_of(view, find_agreement(view, found.agreement_id))
-    require_reader(view, parties_of(line), "this share")
+    line = line_of(view, current_of(view, find_agreement(view, found.agreement_id)))
+    require_path_reader(view, line, "this share")
     return {**share_json(found), **standing_json(line, view.time_ms)}
+
+
+def blob(view: View, arguments: Arguments) -> Json:
+    """`record`: a share's blob, for the node that keeps it: its hash, its holders, its end."""
+    found = find_share(view, arguments.id("record"))
+    arguments.done()
+    line = line_of(view, find_agreement(view, found.agreement_id))
+    require_path_reader(view, line, "this share")
+    return {
+        "blob": None if found.blob is None else found.blob.hex(),
+        "holders": sorted({found.sender, found.recipient}),
+        "purged_at_ms": found.purged_at_ms,
+    }
 
 
 def history(view: View, arguments: Arguments) -> Json:
@@ -72,7 +93,7 @@ def history(view: View, arguments: Arguments) -> Json:
     after, limit = arguments.page()
     arguments.done()
     line = line_of(view, find_agreement(view, agreement_id))
-    require_reader(view, parties_of(line), "this history")
+    require_path_reader(view, line, "this history")
     rows, following = read_page(view.projected, f"history/{agreement_id.hex()}/", after, limit)
     return {"next": following, "proven": False, "steps": _steps(rows)}
 
@@ -278,8 +299,9 @@ def intent(view: View, arguments: Arguments) -> Json:
 
 
 def intents(view: View, arguments: Arguments) -> Json:
-    """`industry`, `tag`, `after`, `limit`: open intentcasts, oldest first by industry."""
+    """`industry`, `tag`, `brand`, `after`, `limit`: open intentcasts, oldest first by industry."""
     industry, tag = arguments.word("industry"), arguments.word("tag")
+    brand = arguments.word("brand")
     after, limit = arguments.page()
     arguments.done()
     if industry and not TAG.fullmatch(industry):
@@ -289,7 +311,8 @@ def intents(view: View, arguments: Arguments) -> Json:
     found = []
     for rest, _ in rows:
         cast = find_intent(view, bytes.fromhex(rest.rsplit("/", 1)[-1]))
-        if intent_status(cast, view.time_ms) == OPEN and (not tag or tag in cast.tags):
+        fits = (not tag or tag in cast.tags) and (not brand or brand in cast.brands)
+        if fits and intent_status(cast, view.time_ms) == OPEN:
             found.append(intent_json(cast, view.time_ms))
     return {"intents": found, "next": following, "proven": False}
 
@@ -339,13 +362,23 @@ def schema(view: View, arguments: Arguments) -> Json:
 
 
 QUERIES: dict[str, Query] = {
+    "aggregate": aggregate.aggregate,
     "agreement": agreement,
     "agreements": agreements,
+    "approvals": supervision.approvals,
+    "breaches": supervision.breaches,
+    "catalogue": supervision.catalogue,
+    "changes": changes.changes,
+    "compliance": supervision.compliance,
+    "feed": changes.feed,
+    "blob": blob,
     "handshake": handshake,
     "history": history,
     "intent": intent,
     "intents": intents,
     "lineage": lineage,
+    "mandates": supervision.mandates,
+    "obligations": supervision.obligations,
     "offer": offer,
     "party_view": party_view,
     "refusals": refusals,
@@ -354,4 +387,6 @@ QUERIES: dict[str, Query] = {
     "share": share,
     "shares": shares,
     "terms": terms,
+    "trace": trace.trace,
+    "violations": supervision.violations,
 }

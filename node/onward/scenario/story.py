@@ -313,6 +313,9 @@ class Story:
                 given[name] = step.name if key.name == "commitment" else key.name
             elif name == "offer_expires_at":
                 given[name] = f"now + {OFFER_OPEN_MS}ms"
+            elif name == "scope" and step.do.startswith("mandate."):
+                scopes = {"agreement": "ROOT", "terms": "TERMS"}
+                given[name] = next((scopes[part] for part in scopes if part in given), "ALL")
             elif name == "scope":
                 given[name] = next(
                     (part.upper() for part in ("fields", "purposes") if part in given), "ALL"
@@ -341,7 +344,7 @@ class Story:
             if inherited is None and len(table) == 1:
                 inherited = next(iter(table))
             for name, key in keys.items():
-                if key.sort == sort and inherited is not None:
+                if key.sort == sort and key.required and inherited is not None:
                     given.setdefault(name, inherited)
             stated = given.get(f"child.{attribute}", given.get(attribute, inherited))
             setattr(made, attribute, stated)
@@ -366,6 +369,8 @@ class Story:
     def _value(
         self, step: Step, key: Key, value: Any, given: Mapping[str, Any], now_ms: int
     ) -> Any:
+        if key.sort == Sort.REFERENCE and isinstance(value, list):
+            return [self._value(step, key, item, given, now_ms) for item in value]
         try:
             return self._resolve(step, key, value, given, now_ms)
         except ScenarioError as error:
@@ -417,7 +422,7 @@ class Story:
                 key = {"within": "within_ms", "as_of": "at_ms"}[name]
                 yield key, milliseconds(value, t0_ms=self._t0_ms, now_ms=now_ms)
             else:
-                yield name, value
+                yield name, self._names.expected(value, name, now_ms)
 
 
 def _flatten(

@@ -12,6 +12,17 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tests.properties.chaincode.forest_duties import (
+    accusation,
+    amendment,
+    approval,
+    as_approved,
+    attestation,
+    child_field,
+    fitting_approval,
+    overdue,
+    suspension,
+)
 from tests.properties.chaincode.naive_rules import judge
 from tests.properties.chaincode.naive_world import (
     Row,
@@ -21,12 +32,13 @@ from tests.properties.chaincode.naive_world import (
     id_of,
     in_force,
     new_world,
+    newest,
     path_up,
 )
 from tests.properties.chaincode.near_misses import INSIDE_MISSES, ONWARD_MISSES, ROOT_MISSES, Miss
 
 T0 = 1_750_000_000_000
-MINUTE, DAY = 60_000, 24 * 3_600_000
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 24 * 3_600_000
 COUNTRIES = ("DE", "FR", "US")
 PURPOSES = [f"test:P{number}" for number in range(6)]
 FIELDS = 8
@@ -82,6 +94,9 @@ class Forest:
             yield self.step("party", "", party(name, "PERSON", "DE"))
         for name in ORGANISATIONS:
             yield self.step("party", "", self.organisation(name))
+        yield self.step("party", "", party("admin", "ADMINISTRATOR", "DE"))
+        yield self.step("party", "", party("auditor", "AUDITOR", "DE"))
+        yield self.step("mandate.grant", "admin", {"auditor": "auditor", "scope": "ALL"})
         for label in ("one", "two"):
             yield self.step("schema.publish", "registry", {"document": self.schema(label)})
         for _ in range(self.chance.randint(3, 5)):
@@ -171,6 +186,8 @@ class Forest:
             "retention_after_end_ms": draw.choice([0, DAY, 30 * DAY, None]),
             "notice_ms": draw.choice([0, 0, DAY]),
             "revocable_by": draw.choice(["FIRST", "FIRST", "FIRST", "BOTH", "NONE"]),
+            "deletion": draw.choice(["REQUIRED", "ON_REQUEST", "NOT_REQUIRED"]),
+            "attest_within_ms": draw.choice([0, 0, HOUR, DAY]),
         }
         if set(clauses["purposes_allowed"]) <= set(clauses["purposes_forbidden"]):
             del clauses["purposes_forbidden"]
@@ -271,7 +288,9 @@ class Forest:
     def something_happens(self) -> Iterator[Row]:
         """One thing that the rules of later attempts look at."""
         drawn = self.chance.random()
-        if drawn < 0.25:
+        if self.chance.random() < 0.4:
+            yield from self.supervise()
+        elif drawn < 0.25:
             yield from self.plant()
         elif drawn < 0.46:
             yield from self.revocation()
@@ -347,6 +366,11 @@ class Forest:
         if kind is not None:
             yield self.step(kind, "registry", {"terms": terms})
 
+    def supervise(self) -> Iterator[Row]:
+        """What is done about duties, by auditors and by both parties."""
+        kinds = (attestation, overdue, suspension, accusation, amendment, amendment, child_field)
+        yield from self.chance.choice(kinds)(self)
+
     # ------------------------------------------------------------ attempts
 
     def attempt(self) -> Iterator[Row]:
@@ -360,6 +384,8 @@ class Forest:
             yield self.spoiled(self.likely_inside(), INSIDE_MISSES)
         elif drawn < 0.25 and self.world["offers"]:
             yield self.acceptance()
+        elif drawn < 0.30:
+            yield from approval(self)
         else:
             step = self.spoiled(self.likely(), ONWARD_MISSES)
             yield self.as_offer(step) if drawn > 0.9 else step
@@ -409,6 +435,8 @@ class Forest:
         world, draw = self.world, self.chance
         share = world["shares"][share_id]
         parent_id = share["agreement"]
+        if draw.random() < 0.85:
+            parent_id = newest(world, parent_id) or parent_id
         parent, path = world["agreements"][parent_id], path_up(world, parent_id)
         fields = in_force(world, parent_id, "fields") & share["fields"]
         anonymous = clause(world, parent["terms"], "onward.mode") == "ANONYMISED_ONLY"
@@ -447,6 +475,8 @@ class Forest:
             "child": child,
             "share": parcel,
         }
+        if clause(world, parent["terms"], "onward.mode") == "CONSENT_PER_SHARE":
+            recipient = as_approved(self, payload)
         return self.step("share.onward", share["to"], payload, (recipient,))
 
     def fitting(self, parent: Row, path: list[Row]) -> str:
@@ -476,6 +506,8 @@ class Forest:
             "parent_agreement": payload["parent_agreement"],
             "parent_share": payload["parent_share"],
         }
+        if "approval" in payload:
+            offer["approval"] = payload["approval"]
         if self.chance.random() < 0.3:
             offer |= {"to": sharer, "first_party": sharer}
             return {
@@ -522,8 +554,11 @@ class Forest:
         children = [one for one in world["agreements"] if world["agreements"][one]["parent"]]
         child_id = self.chance.choice(children)
         child = world["agreements"][child_id]
+        series = {one: row["series"] for one, row in world["agreements"].items()}
         held = [
-            one for one in world["shares"] if world["shares"][one]["agreement"] == child["parent"]
+            one
+            for one, share in world["shares"].items()
+            if series[share["agreement"]] == child["parent"]
         ]
         origin = self.chance.choice(held)
         step = self.root_share(child_id)
@@ -532,6 +567,8 @@ class Forest:
         step["payload"]["share"]["fields"] = self.some(sorted(common))
         if clause(world, child["terms"], "onward.mode") == "ANONYMISED_ONLY":
             step["payload"]["share"]["transform"] = "ANONYMISED"
+        if clause(world, child["terms"], "onward.mode") == "CONSENT_PER_SHARE":
+            fitting_approval(self, step["payload"], child["second"])
         return step
 
 

@@ -14,14 +14,17 @@ from tests.properties.chaincode.naive_world import (
     ACCEPTED,
     Judged,
     Row,
+    barred,
     clause,
     condition,
     effective,
     in_force,
     inside_case,
+    newest,
     offered_case,
     onward_case,
     path_up,
+    root_of,
     share_and_origins,
 )
 
@@ -59,8 +62,10 @@ def r08(case: Row) -> str:
 
 
 def r09(case: Row) -> str:
-    """The share was made under that agreement."""
-    same = parent_share_of(case)["agreement"] == case["parent_id"]
+    """The share was made under that agreement, or one of its series."""
+    agreements = case["world"]["agreements"]
+    made_under = agreements[parent_share_of(case)["agreement"]]
+    same = made_under["series"] == agreements[case["parent_id"]]["series"]
     return "" if same else "E_PARENT_MISMATCH"
 
 
@@ -78,20 +83,28 @@ def r11(case: Row) -> str:
 
 def r12(case: Row) -> str:
     """So is every agreement above it."""
-    above = parent_of(case)["parent"] if case["existing"] is None else case["parent_id"]
+    parent_id = case["parent_id"]
+    if case["existing"] is None:
+        parent_id = newest(case["world"], parent_of(case)["parent"])
+    above = parent_id
     ended = above is not None and not effective(case["world"], above, case["now"])
     return "E_ANCESTOR_ENDED" if ended else ""
 
 
 def r13(case: Row) -> str:
-    """Neither the share nor one that it comes from is withdrawn."""
+    """Neither the share nor one that it comes from is withdrawn, and nobody has erased it."""
+    holding = path_up(case["world"], case["parent_id"])
+    holding += [] if case["existing"] is None else [case["existing"]]
+    if any(one["attested"] for one in holding):
+        return "E_SHARE_WITHDRAWN"
     shares = share_and_origins(case["world"], case["share_id"])
     return "E_SHARE_WITHDRAWN" if any(one["withdrawn"] for one in shares) else ""
 
 
-def r14(_case: Row) -> str:
-    """No sanction of the sharer under this root: no transaction sets one yet."""
-    return ""
+def r14(case: Row) -> str:
+    """Nothing bars the sharer under this root."""
+    root = root_of(case["world"], case["parent_id"])
+    return "E_SANCTIONED" if barred(case["world"], case["sharer"], root) else ""
 
 
 def r15(case: Row) -> str:
@@ -112,9 +125,20 @@ def r17(case: Row) -> str:
 
 
 def r18(case: Row) -> str:
-    """No approval exists yet."""
+    """An approval of exactly this, where the terms ask for one."""
     mode = clause(case["world"], parent_of(case)["terms"], "onward.mode")
-    return "E_CONSENT_TOKEN" if mode == "CONSENT_PER_SHARE" else ""
+    if mode != "CONSENT_PER_SHARE":
+        return ""
+    approval = case["world"]["approvals"].get(case["approval"])
+    if approval is None or not approval["open"] or case["now"] >= approval["expires_at_ms"]:
+        return "E_CONSENT_TOKEN"
+    fields, purposes = set(case["child"]["fields"]), set(case["child"]["purposes"])
+    if case["existing"] is not None:
+        fields, purposes = set(case["parcel"]["fields"]), {case["parcel"]["purpose"]}
+    said = (set(approval["fields"]), set(approval["purposes"]), approval["parent_share"])
+    same = said == (fields, purposes, case["share_id"])
+    same = same and approval["recipient"] == case["recipient"]
+    return "" if same and approval["terms"] == case["child"]["terms"] else "E_CONSENT_TOKEN"
 
 
 def r19(case: Row) -> str:
@@ -222,7 +246,8 @@ def r28(case: Row) -> str:
             return "E_DUPLICATE"
         same = one["parent_share"] == case["share_id"] and one["to"] == case["recipient"]
         same = same and one["fields"] == set(case["parcel"]["fields"])
-        if same and effective(case["world"], one["agreement"], case["now"]):
+        stands = newest(case["world"], one["agreement"]) or ""
+        if same and effective(case["world"], stands, case["now"]):
             return "E_DUPLICATE"
     return ""
 
@@ -295,7 +320,8 @@ def well_formed_parcel(parcel: Row) -> bool:
 
 def well_formed(payload: Row) -> bool:
     """R01 for an onward share: no unknown field, none missing, sets ascend, closed words known."""
-    if set(payload) != {"parent_agreement", "parent_share", "recipient", "child", "share"}:
+    must = {"parent_agreement", "parent_share", "recipient", "child", "share"}
+    if not must <= set(payload) <= must | {"approval"}:
         return False
     known = is_hash(payload["parent_agreement"]) and is_hash(payload["parent_share"])
     return known and well_formed_grant(payload["child"]) and well_formed_parcel(payload["share"])
@@ -401,6 +427,8 @@ def judge_root_record(world: Row, payload: Row, agreement: Row, now: int) -> Jud
     found = condition(agreement, now)
     if found:
         return Judged("E_PARENT_" + found, "R11", "refused")
+    if agreement["attested"]:
+        return Judged("E_SHARE_WITHDRAWN", "R13", "refused")
     fields, share = in_force(world, payload["agreement"], "fields"), payload["share"]
     if not share["fields"] or not set(share["fields"]) <= fields:
         return Judged("E_FIELDS", "R22", "refused")

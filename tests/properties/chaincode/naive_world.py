@@ -23,6 +23,8 @@ UNSAID: Row = {
     "retention_after_end_ms": 0,
     "purposes_forbidden": (),
     "jurisdictions": None,
+    "deletion": "REQUIRED",
+    "attest_within_ms": 30 * 24 * 3_600_000,
 }
 
 
@@ -47,6 +49,9 @@ def new_world() -> Row:
         "agreements": {},
         "shares": {},
         "records": [],  # (party, moment) of every recorded refusal
+        "newest": {},  # the first of a series of amendments: the newest
+        "approvals": {},
+        "violations": {},  # those that bar somebody
     }
 
 
@@ -64,18 +69,98 @@ def path_up(world: Row, agreement_id: str | None) -> list[Row]:
     path = []
     while agreement_id is not None:
         path.append(world["agreements"][agreement_id])
-        agreement_id = path[-1]["parent"]
+        agreement_id = newest(world, path[-1]["parent"])
     return path
+
+
+def newest(world: Row, agreement_id: str | None) -> str | None:
+    """What stands in the place of an agreement: itself, or what amended it last."""
+    if agreement_id is None:
+        return None
+    series = world["agreements"][agreement_id]["series"]
+    found: str = world["newest"].get(series, agreement_id)
+    return found
+
+
+def root_of(world: Row, agreement_id: str) -> str:
+    """The root, by the first of its series."""
+    series: str = path_up(world, agreement_id)[-1]["series"]
+    return series
+
+
+def barred(world: Row, party: str, root: str) -> bool:
+    """Whether an overdue duty has been flagged and not met, or a violation stands open."""
+    for agreement_id, one in world["agreements"].items():
+        owes = one["second"] == party and one["flagged"] and not one["attested"]
+        if owes and root_of(world, agreement_id) == root:
+            return True
+    accused = {"against": party, "root": root}
+    return any(one == accused for one in world["violations"].values())
+
+
+def over_since(world: Row, agreement_id: str, now: int) -> int | None:
+    """When the first on the path ended for good; None: nobody did, or it never held data."""
+    path = path_up(world, agreement_id)
+    if path[0]["superseded"] or not shares_under(world, agreement_id):
+        return None
+    ends = []
+    for one in path:
+        kind = condition(one, now)
+        known = {"REVOKED": "revoked_at", "TERMINATED": "terminated_at", "EXPIRED": "expires"}
+        if kind in known:
+            ends.append(one[known[kind]])
+    return min(ends) if ends else None
+
+
+def due_at(world: Row, agreement_id: str, now: int) -> int | None:
+    """When the duty under an agreement is overdue, if there is one."""
+    since = over_since(world, agreement_id, now)
+    if since is None:
+        return None
+    path = path_up(world, agreement_id)
+    deletion = clause(world, path[0]["terms"], "deletion")
+    asked = any(one["revoked"] for one in path)
+    erase = deletion == "REQUIRED" or (deletion == "ON_REQUEST" and asked)
+    kept = min(one["retention"] for one in path) if erase else 0
+    within: int = clause(world, path[0]["terms"], "attest_within_ms")
+    return since + kept + within
+
+
+def shares_under(world: Row, agreement_id: str) -> list[Row]:
+    """The shares under an agreement and those that it amended."""
+    agreements = world["agreements"]
+    series = agreements[agreement_id]["series"]
+    return [
+        one for one in world["shares"].values() if agreements[one["agreement"]]["series"] == series
+    ]
+
+
+def holders_below(world: Row, agreement_id: str) -> list[str]:
+    """The children that hold data and have not said that they erased it."""
+    agreements = world["agreements"]
+    series = agreements[agreement_id]["series"]
+    return [
+        one
+        for one, row in agreements.items()
+        if row["parent"] == series
+        and not row["superseded"]
+        and not row["attested"]
+        and shares_under(world, one)
+    ]
 
 
 def condition(agreement: Row, now: int) -> str:
     """The agreement by itself: "" in force, or what it is instead."""
+    if agreement["superseded"]:
+        return "NOT_ACTIVE"
     if agreement["revoked"]:
         return "REVOKED"
     ends = [(agreement["terminated_at"], 0, "TERMINATED"), (agreement["expires"], 1, "EXPIRED")]
     past = sorted(end for end in ends if end[0] is not None and end[0] <= now)
     if past:
         return past[0][2]  # what ended it first
+    if agreement["suspended"]:
+        return "SUSPENDED"
     return "NOT_YET" if now < agreement["not_before"] else ""
 
 
@@ -138,6 +223,7 @@ def child_case(world: Row, people: tuple[str, str], payload: Row, grant: Row, no
         "child": child,
         "existing": None,
         "parcel": None,
+        "approval": payload.get("approval"),
     }
 
 
@@ -150,8 +236,9 @@ def inside_case(world: Row, attempt: Row) -> Row:
         "now": attempt["now"],
         "sharer": attempt["actor"],
         "recipient": child["second"],
-        "parent_id": child["parent"],
+        "parent_id": newest(world, child["parent"]),
         "share_id": payload["parent_share"],
+        "approval": payload.get("approval"),
         "child": {
             "terms": child["terms"],
             "schema": child["schema"],
@@ -243,6 +330,7 @@ def accepted(world: Row, step: Row, payload: Row) -> None:
     if "parent_share" in body:
         case = offered_case(world, offer["by"], body, now)
         agree(world, id_of("agreement", step), case, case["parent_id"])
+        used_up(case)
         return
     child = dict(body["grant"])
     child.setdefault("jurisdictions", clause(world, child["terms"], "jurisdictions"))
@@ -250,6 +338,7 @@ def accepted(world: Row, step: Row, payload: Row) -> None:
     child.setdefault("expires_at_ms", last_moment(world, child["terms"], now))
     child.setdefault("retention_ms", 0)
     case = {"child": child, "sharer": offer["by"], "recipient": step["actor"], "now": now}
+    case |= {"world": world}
     agree(world, id_of("agreement", step), case, None)
 
 
@@ -257,7 +346,12 @@ def agree(world: Row, agreement_id: str, case: Row, parent_id: str | None) -> No
     """An agreement exists."""
     child = case["child"]
     world["agreements"][agreement_id] = {
-        "parent": parent_id,
+        "series": agreement_id,
+        "superseded": False,
+        "suspended": False,
+        "attested": False,
+        "flagged": False,
+        "parent": None if parent_id is None else world["agreements"][parent_id]["series"],
         "first": case["sharer"],
         "second": case["recipient"],
         "terms": child["terms"],
@@ -279,7 +373,22 @@ def passed_on(world: Row, step: Row, payload: Row) -> None:
     """Child agreement and share at once."""
     case = onward_case(world, step)
     agree(world, id_of("agreement", step), case, case["parent_id"])
+    used_up(case)
     given(world, step, {**payload, "agreement": id_of("agreement", step)})
+
+
+def used_up(case: Row) -> None:
+    """An approval serves once, where one is asked for."""
+    terms = case["world"]["agreements"][case["parent_id"]]["terms"]
+    if clause(case["world"], terms, "onward.mode") == "CONSENT_PER_SHARE":
+        case["world"]["approvals"][case["approval"]]["open"] = False
+
+
+def shared(world: Row, step: Row, payload: Row) -> None:
+    """One more share, which may have needed an approval."""
+    if "parent_share" in payload:
+        used_up(inside_case(world, step))
+    given(world, step, payload)
 
 
 def given(world: Row, step: Row, payload: Row) -> None:
@@ -301,11 +410,11 @@ def taken_back(world: Row, _step: Row, payload: Row) -> None:
     world["shares"][payload["share"]]["withdrawn"] = True
 
 
-def revoked(world: Row, _step: Row, payload: Row) -> None:
+def revoked(world: Row, step: Row, payload: Row) -> None:
     """An agreement is revoked, or some fields or purposes of it."""
     agreement = world["agreements"][payload["agreement"]]
     if payload["scope"] == "ALL":
-        agreement["revoked"] = True
+        agreement["revoked"], agreement["revoked_at"] = True, step["now"]
     agreement["withdrawn_fields"] |= set(payload.get("fields", ()))
     agreement["withdrawn_purposes"] |= set(payload.get("purposes", ()))
 
@@ -313,6 +422,59 @@ def revoked(world: Row, _step: Row, payload: Row) -> None:
 def terminated(world: Row, _step: Row, payload: Row) -> None:
     """The second party has given notice."""
     world["agreements"][payload["agreement"]]["terminated_at"] = payload["effective_at_ms"]
+
+
+def approved(world: Row, step: Row, payload: Row) -> None:
+    """The rights holder has said yes to one onward share."""
+    world["approvals"][id_of("approval", step)] = {**payload, "open": True}
+
+
+def amended(world: Row, step: Row, payload: Row) -> None:
+    """Another agreement stands in the place of one."""
+    old = world["agreements"][payload["agreement"]]
+    made = id_of("agreement", step)
+    world["agreements"][made] = {
+        **old,
+        "fields": set(payload.get("fields") or old["fields"] - old["withdrawn_fields"]),
+        "purposes": set(payload.get("purposes") or old["purposes"] - old["withdrawn_purposes"]),
+        "expires": payload.get("expires_at_ms", old["expires"]),
+        "withdrawn_fields": set(),
+        "withdrawn_purposes": set(),
+    }
+    old["superseded"] = True
+    world["newest"][old["series"]] = made
+
+
+def attested(world: Row, _step: Row, payload: Row) -> None:
+    """Somebody has said that it keeps nothing."""
+    world["agreements"][payload["agreement"]]["attested"] = True
+
+
+def flagged(world: Row, _step: Row, payload: Row) -> None:
+    """Somebody has said that a duty is overdue."""
+    world["agreements"][payload["agreement"]]["flagged"] = True
+
+
+def suspension(world: Row, step: Row, payload: Row) -> None:
+    """An auditor stops an agreement, or lets it go on."""
+    row = world["agreements"][payload["agreement"]]
+    row["suspended"] = step["kind"] == "agreement.suspend"
+
+
+def accused(world: Row, step: Row, payload: Row) -> None:
+    """The auditor, who has a mandate over everything, accuses."""
+    against = world["agreements"][payload["agreement"]]["second"]
+    root = root_of(world, payload["agreement"])
+    world["violations"][id_of("violation", step)] = {"against": against, "root": root}
+
+
+def closed(world: Row, _step: Row, payload: Row) -> None:
+    """The auditor closes an accusation."""
+    del world["violations"][payload["violation"]]
+
+
+def nothing(_world: Row, _step: Row, _payload: Row) -> None:
+    """Nothing that the rules look at."""
 
 
 LEFT_BEHIND: dict[str, Callable[[Row, Row, Row], None]] = {
@@ -326,6 +488,15 @@ LEFT_BEHIND: dict[str, Callable[[Row, Row, Row], None]] = {
     "agreement.revoke": revoked,
     "agreement.terminate": terminated,
     "share.onward": passed_on,
-    "share.record": given,
+    "share.record": shared,
+    "agreement.amend": amended,
+    "agreement.resume": suspension,
+    "agreement.suspend": suspension,
+    "mandate.grant": nothing,
+    "obligation.attest": attested,
+    "obligation.flag_overdue": flagged,
+    "onward.approve": approved,
+    "violation.flag": accused,
+    "violation.resolve": closed,
     "share.withdraw": taken_back,
 }

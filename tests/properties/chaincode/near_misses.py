@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tests.properties.chaincode.naive_world import Row, in_force, path_up
+from tests.properties.chaincode.naive_world import Row, in_force, newest, path_up
 
 COUNTRIES = ["DE", "FR", "US"]
 
@@ -269,6 +269,41 @@ def stranger(forest: Growing, step: Row) -> None:
     step["actor"] = other(forest, forest.world["parties"], step["actor"])
 
 
+def own_loss(forest: Growing, step: Row) -> None:
+    """A field that the child itself has lost, though its parent and the share still have it."""
+    world, payload = forest.world, step["payload"]
+    agreements, shares = world["agreements"], world["shares"]
+    found = []
+    for agreement_id, row in agreements.items():
+        if row["parent"] is None or row["superseded"] or not row["withdrawn_fields"]:
+            continue
+        parent_id = newest(world, row["parent"]) or ""
+        left = in_force(world, parent_id, "fields") & row["withdrawn_fields"]
+        for share_id, share in shares.items():
+            same = agreements[share["agreement"]]["series"] == row["parent"]
+            if same and share["fields"] & left:
+                found.append((agreement_id, share_id, sorted(share["fields"] & left)))
+    if found:
+        agreement_id, share_id, fields = forest.chance.choice(found)
+        row = agreements[agreement_id]
+        step["actor"] = row["first"]
+        payload |= {"agreement": agreement_id, "parent_share": share_id}
+        purposes = sorted(in_force(world, agreement_id, "purposes"))
+        payload["share"] |= {"fields": fields, "purpose": (purposes or [""])[0]}
+
+
+def other_approval(forest: Growing, step: Row) -> None:
+    """None, another one, one that nobody gave, or one where none is asked for."""
+    known = list(forest.world["approvals"])
+    match forest.chance.randrange(3):
+        case 0:
+            step["payload"].pop("approval", None)
+        case 1 if known:
+            step["payload"]["approval"] = forest.chance.choice(known)
+        case _:
+            step["payload"]["approval"] = forest.fresh_hash()
+
+
 def unknown_basis(forest: Growing, step: Row) -> None:
     step["payload"]["agreement"] = forest.fresh_hash()
 
@@ -303,6 +338,7 @@ ONWARD_MISSES: tuple[Miss, ...] = (
     other_countries,
     used_commitment,
     once_more,
+    other_approval,
 )
 ROOT_MISSES: tuple[Miss, ...] = (
     unknown_basis,
@@ -317,4 +353,7 @@ INSIDE_MISSES: tuple[Miss, ...] = (
     unknown_share,
     other_share,
     other_transform,
+    own_loss,
+    own_loss,
+    other_approval,
 )

@@ -58,23 +58,47 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "offer_expires_at_ms": 4,
         "parent_agreement": 7,
         "parent_share": 8,
+        "approval": 9,
     },
     "agreement.accept": {"offer": 1},
     "agreement.revoke": REVOKE,
     "agreement.terminate": {"agreement": 1, "effective_at_ms": 2},
-    "share.record": {"agreement": 1, "share": (2, PARCEL), "parent_share": 3},
+    "share.record": {"agreement": 1, "share": (2, PARCEL), "parent_share": 3, "approval": 4},
     "share.onward": {
         "parent_agreement": 1,
         "parent_share": 2,
         "recipient": 3,
         "child": (4, GRANT),
         "share": (5, PARCEL),
+        "approval": 6,
     },
     "share.withdraw": {"share": 1},
+    "onward.approve": {
+        "parent_share": 1,
+        "recipient": 2,
+        "terms": 3,
+        "fields": 4,
+        "purposes": 5,
+        "expires_at_ms": 6,
+    },
+    "agreement.amend": {
+        "agreement": 1,
+        "fields": 2,
+        "purposes": 3,
+        "expires_at_ms": 4,
+        "notice": 6,
+    },
+    "agreement.suspend": {"agreement": 1, "evidence": 2},
+    "agreement.resume": {"agreement": 1},
+    "mandate.grant": {"auditor": 1, "scope": 2},
+    "obligation.attest": {"agreement": 1, "kind": 2, "evidence": 3},
+    "obligation.flag_overdue": {"agreement": 1},
+    "violation.flag": {"agreement": 1, "ground": 2, "evidence": 3},
+    "violation.resolve": {"violation": 1, "finding": 2},
 }
 HASHES = {
     *("terms", "schema", "notice", "commitment", "blob", "offer", "agreement"),
-    *("parent_agreement", "parent_share"),
+    *("parent_agreement", "parent_share", "approval", "evidence", "violation"),
 }
 
 
@@ -230,9 +254,8 @@ class Tally:
         return "\n".join([*lines, f"{'all':39}{total}"])
 
 
-# Every verdict on an onward share that today's transactions can bring about. Out of reach:
-# E_PARENT_NOT_YET (no share before the begin; share.record meets it), E_PARENT_NOT_ACTIVE and
-# E_PARENT_SUSPENDED (no transaction suspends or supersedes), E_SANCTIONED (nothing sets one).
+# Every verdict on an onward share. Out of reach is E_PARENT_NOT_YET: no share exists before the
+# agreement begins; share.record meets it.
 ONWARD_VERDICTS: tuple[tuple[str, str, str], ...] = (
     ("", "OK", "accepted"),
     ("R01", "E_FORMAT", "refused"),
@@ -244,10 +267,13 @@ ONWARD_VERDICTS: tuple[tuple[str, str, str], ...] = (
     ("R09", "E_PARENT_MISMATCH", "recorded"),
     ("R10", "E_NOT_RECIPIENT", "recorded"),
     ("R11", "E_PARENT_EXPIRED", "recorded"),
+    ("R11", "E_PARENT_NOT_ACTIVE", "recorded"),
+    ("R11", "E_PARENT_SUSPENDED", "recorded"),
     ("R11", "E_PARENT_REVOKED", "recorded"),
     ("R11", "E_PARENT_TERMINATED", "recorded"),
     ("R12", "E_ANCESTOR_ENDED", "recorded"),
     ("R13", "E_SHARE_WITHDRAWN", "recorded"),
+    ("R14", "E_SANCTIONED", "recorded"),
     ("R15", "E_ONWARD_PROHIBITED", "recorded"),
     ("R16", "E_TERMS_MISMATCH", "recorded"),
     ("R17", "E_TERMS_RECALLED", "recorded"),

@@ -28,6 +28,14 @@ GRANT = {
 PARCEL = {"fields": [0], "purpose": SERVICE, "transform": "NONE", "commitment": ID, "blob": ID}
 FULL: dict[str, dict[str, Any]] = {
     "agreement.accept": {"offer": ID},
+    "agreement.amend": {
+        "agreement": ID,
+        "fields": [1],
+        "purposes": [SERVICE],
+        "expires_at_ms": T0,
+        "retention_ms": 1,
+        "notice": NOTICE,
+    },
     "agreement.counter": {
         "offer": ID,
         "terms": ID,
@@ -46,8 +54,11 @@ FULL: dict[str, dict[str, Any]] = {
         "max_acceptances": 2,
         "parent_agreement": ID,
         "parent_share": ID,
+        "approval": ID,
     },
     "agreement.reject": {"offer": ID, "reason": "POLICY"},
+    "agreement.resume": {"agreement": ID},
+    "agreement.suspend": {"agreement": ID, "evidence": ID},
     "agreement.revoke": {
         "agreement": ID,
         "scope": "FIELDS",
@@ -57,6 +68,8 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "agreement.terminate": {"agreement": ID, "effective_at_ms": T0},
     "agreement.withdraw_offer": {"offer": ID},
+    "blob.purge": {"share": ID},
+    "breach.notify": {"agreements": [ID], "detected_at_ms": T0, "evidence": ID},
     "intent.cast": {
         "terms": ID,
         "schema": ID,
@@ -79,6 +92,25 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "intent.select": {"intent": ID, "response": ID},
     "intent.withdraw": {"intent": ID},
+    "mandate.grant": {
+        "auditor": "auditor",
+        "scope": "ROOT",
+        "agreement": ID,
+        "terms": ID,
+        "expires_at_ms": T0,
+    },
+    "mandate.revoke": {"auditor": "auditor", "scope": "TERMS", "agreement": ID, "terms": ID},
+    "obligation.attest": {"agreement": ID, "kind": "ERASE", "evidence": ID},
+    "obligation.flag_overdue": {"agreement": ID},
+    "onward.approve": {
+        "parent_share": ID,
+        "recipient": "beta",
+        "terms": ID,
+        "fields": [1],
+        "purposes": [SERVICE],
+        "expires_at_ms": T0,
+    },
+    "onward.withdraw_approval": {"approval": ID},
     "schema.publish": {"document": {"a": [1, {"b": None}]}},
     "share.ack": {"share": ID},
     "share.onward": {
@@ -87,12 +119,17 @@ FULL: dict[str, dict[str, Any]] = {
         "recipient": "beta",
         "child": GRANT,
         "share": PARCEL,
+        "approval": ID,
     },
-    "share.record": {"agreement": ID, "share": PARCEL, "parent_share": ID},
+    "share.record": {"agreement": ID, "share": PARCEL, "parent_share": ID, "approval": ID},
+    "share.return": {"share": ID, "to": "alice", "commitment": ID, "blob": ID},
     "share.withdraw": {"share": ID},
     "terms.deprecate": {"terms": ID},
     "terms.publish": {"document": {"z": "ü", "a": True}},
     "terms.recall": {"terms": ID},
+    "violation.answer": {"violation": ID, "evidence": ID},
+    "violation.flag": {"agreement": ID, "ground": "PURPOSE", "evidence": ID},
+    "violation.resolve": {"violation": ID, "finding": "RESOLVED"},
 }
 
 
@@ -151,7 +188,10 @@ def test_an_unknown_type_is_no_draft() -> None:
 
 def test_ids_follow_from_the_transaction_and_differ_by_kind() -> None:
     ids = ids_of("00" * 32)
-    kinds = ("agreement", "campaign", "intent", "offer", "response", "share")
+    kinds = (
+        *("agreement", "approval", "breach", "campaign", "intent", "offer", "response", "share"),
+        "violation",
+    )
     assert sorted(ids) == [f"{kind}_id" for kind in kinds]
     assert len(set(ids.values())) == len(ids)
     # SHA-256("isa/share/1" and 32 zero bytes): a client computes it without asking a node.

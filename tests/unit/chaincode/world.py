@@ -221,6 +221,7 @@ def new_world() -> tuple[World, dict[str, str]]:
         world.join(org, groups=("partners",) if org in ("beta", "gamma") else ())
     world.join("texas", jurisdiction="US")
     world.join("auditor", "AUDITOR")
+    world.join("admin", "ADMINISTRATOR")
     ids = {}
     for path in sorted((FIXTURES / "terms").glob("*.json")):
         ids[path.stem] = world.publish_terms(fixture("terms", path.stem))
