@@ -1,4 +1,4 @@
-"""`onward terms|schema|intent|agreement|share`: one command for each type of transaction.
+"""`onward terms|schema|agreement|share|obligation|…`: one command for each type of transaction.
 
 They are made from the table of payloads: nothing is written down here that the contract knows. What
 is ours is who acts when nobody says so, and a sentence for the help page.
@@ -15,6 +15,7 @@ import click
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
 from onward.cli.output import json_option
 from onward.cli.target import Target, target_options
+from onward.cli.terms_show import show as show_terms
 from onward.cli.values import Option, Values, option_of, options_of
 from onward.network.wallet import Identity
 from onward.replica.effects import Verdict
@@ -25,16 +26,23 @@ from onward_chaincode.drafts import draft
 from onward_chaincode.payloads import PAYLOADS
 
 GROUPS: dict[str, str] = {
-    "agreement": "Offer, counter, accept, reject, revoke and end agreements.",
+    "agreement": "Offer, counter, accept, reject, amend, suspend, revoke and end agreements.",
+    "blob": "What was shared: sealed to its two parties, beside the chain, destroyed on demand.",
+    "breach": "Tell those whose data it is of a breach.",
     "intent": "Cast an intent to buy, answer one, select an answer.",
+    "mandate": "Say which agreements an auditor may look into.",
+    "obligation": "Attest that a duty is done, and flag one that is overdue.",
+    "onward": "Approve single onward shares, where the terms ask for it.",
     "schema": "Publish schemas: what the fields of shared data are.",
     "share": "Record shares, confirm them, pass them on.",
-    "terms": "Publish, deprecate and recall terms.",
+    "violation": "Flag a violation of the terms, answer and resolve it.",
+    "terms": "Read terms as sentences; publish, deprecate and recall them.",
 }
 DEFAULT_ACTORS = {"schema": "registry", "terms": "registry"}
 
 
-def _group(noun: str) -> click.Group:
+def group_of(noun: str) -> click.Group:
+    """The group of one noun, with a command for each of its transaction types."""
     group = click.Group(noun, help=GROUPS[noun])
     for kind in sorted(PAYLOADS):
         if kind.partition(".")[0] == noun:
@@ -116,8 +124,15 @@ async def _with_client(  # noqa: PLR0917  # one call site, two branches
     return act, await deliver(target, client, act, delivery), values.notes
 
 
-agreement = _group("agreement")
-intent = _group("intent")
-schema = _group("schema")
-share = _group("share")
-terms = _group("terms")
+agreement = group_of("agreement")
+breach = group_of("breach")
+intent = group_of("intent")
+mandate = group_of("mandate")
+obligation = group_of("obligation")
+onward = group_of("onward")
+schema = group_of("schema")
+share = group_of("share")
+terms = group_of("terms")
+violation = group_of("violation")
+
+terms.add_command(show_terms)

@@ -50,6 +50,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             module="network", attribute="network", summary="Make and run a network on this machine."
         ),
         "node": Entry(module="node", attribute="node", summary="Run one validator."),
+        "validators": Entry(
+            module="validators", attribute="validators", summary="Who they are; change them."
+        ),
         "why-stuck": Entry(
             module="why_stuck", attribute="why_stuck", summary="Why there is no progress."
         ),
@@ -59,7 +62,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             module="party", attribute="party", summary="Register parties, and change their keys."
         ),
         "terms": Entry(
-            module="contract", attribute="terms", summary="Publish, deprecate and recall terms."
+            module="contract", attribute="terms", summary="Read, publish and recall terms."
         ),
         "schema": Entry(module="contract", attribute="schema", summary="Publish schemas."),
         "intent": Entry(
@@ -73,6 +76,28 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "share": Entry(
             module="contract", attribute="share", summary="Record shares, and pass them on."
         ),
+        "blob": Entry(
+            module="blob",
+            attribute="blob",
+            summary="Seal what is shared, leave it with the nodes, fetch it, see it destroyed.",
+        ),
+        "onward": Entry(
+            module="contract", attribute="onward", summary="Approve single onward shares."
+        ),
+        "obligation": Entry(
+            module="contract", attribute="obligation", summary="Attest duties, flag overdue ones."
+        ),
+        "violation": Entry(
+            module="contract",
+            attribute="violation",
+            summary="Flag, answer and resolve violations of terms.",
+        ),
+        "breach": Entry(
+            module="contract", attribute="breach", summary="Tell of a breach of shared data."
+        ),
+        "mandate": Entry(
+            module="contract", attribute="mandate", summary="What an auditor may look into."
+        ),
         "tx": Entry(
             module="tx", attribute="tx", summary="Drafts: show, sign, cosign and submit them."
         ),
@@ -80,6 +105,15 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Ask": {
         "query": Entry(
             module="query", attribute="query", summary="Agreements, lineage, parties, blocks, …"
+        ),
+        "export": Entry(
+            module="export", attribute="export", summary="An agreement in other formats."
+        ),
+        "import": Entry(
+            module="importing", attribute="importing", summary="Verify records of other systems."
+        ),
+        "format": Entry(
+            module="formats", attribute="formats", summary="JSON Schemas of all documents."
         ),
         "evidence": Entry(
             module="evidence",

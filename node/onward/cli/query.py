@@ -124,7 +124,7 @@ def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str,
             name = word.removesuffix("_ms")
             arguments[word] = moment(f"_{name}", typed[word], f"--{name}")
     if question.about:
-        arguments[f"{question.about}_id"] = _reference(target, question.about, typed["about"])
+        arguments[f"{question.about}_id"] = reference(target, question.about, typed["about"])
     for word in ("after", "limit") if question.paged else ():
         if typed[word]:
             arguments[word] = typed[word]
@@ -148,7 +148,7 @@ def _run(target: Target, ask: Ask, default: str | None = None) -> Any:
     return asyncio.run(run())
 
 
-def _reference(target: Target, kind: str, value: str) -> str:
+def reference(target: Target, kind: str, value: str) -> str:
     """The id of a record, or of terms or a schema that ship with the contract."""
     if HASH.fullmatch(value):
         return value
@@ -185,7 +185,7 @@ def lineage(
 ) -> None:
     """The path up to the rights holder, and the tree of all that was passed on."""
     kind = "share" if is_share else "agreement"
-    arguments: dict[str, Any] = {f"{kind}_id": _reference(target, kind, about)}
+    arguments: dict[str, Any] = {f"{kind}_id": reference(target, kind, about)}
     arguments |= {"after": after} if after else {}
     arguments |= {"limit": limit} if limit else {}
     _tell(_run(target, _query(CONTRACT, "lineage", arguments)), target, "lineage")

@@ -132,7 +132,8 @@ def _read_genesis(document: dict[str, Any], canonical: bytes) -> Genesis:
         "genesis",
         ("format", "network", "time_ms", "parameters", "validators", "parties", "contracts"),
     )
-    if document["format"] != GENESIS_FORMAT:
+    # `true` equals 1 in Python, and is no format.
+    if document["format"] != GENESIS_FORMAT or isinstance(document["format"], bool):
         raise MalformedError(f"genesis: format {document['format']!r}, expected {GENESIS_FORMAT}")
     network = _text(document, "network")
     if not _NETWORK_NAME.fullmatch(network):
