@@ -30,6 +30,7 @@ LANE_BATCHES_PER_BLOCK_MAX = 16
 LANE_AHEAD_OF_EXECUTED_MAX = 2 * LANE_BATCHES_PER_BLOCK_MAX
 EXECUTION_LAG_BLOCKS_MAX = 16
 VALIDATORS_MAX = 25
+READY_BLOCKS_MAX = 1_000  # how old a result may be that shows a newcomer to be ready
 CODE_BYTES_MAX = 48
 
 # -- contract execution (consensus) ----------------------------------------------------------------
@@ -71,6 +72,7 @@ FETCH_DELAY_MS = 50
 FETCH_OUTSTANDING_MAX = 4_096
 CHECKPOINT_HEIGHTS_KEPT = 64
 CHECKPOINT_RESEND_MS = 500
+CHECKPOINT_RESEND_MS_MAX = 16_000  # of an ended epoch's last result
 LANE_RESEND_MS = 1_000
 LANE_RESEND_MS_MAX = 16_000
 EXECUTION_QUEUE_BLOCKS_MAX = 128
@@ -88,12 +90,16 @@ FRAME_BYTES_MAX = 32 * 1024 * 1024
 DISK_GROUP_BYTES_MAX = 4 * 1024 * 1024
 DISK_PENDING_BYTES_MAX = 64 * 1024 * 1024
 BATCH_SEGMENT_BYTES_MAX = 64 * 1024 * 1024
+PAGE_SEGMENT_BYTES_MAX = 32 * 1024 * 1024
+PAGE_TABLES_CACHED_BYTES_MAX = 8 * 1024 * 1024
+PAGE_PLACES_CACHED_MAX = 16_384
 STORE_STAGED_BATCHES_MAX = 64
 STORE_STAGED_BYTES_MAX = 64 * 1024 * 1024
 STORE_WRITE_BUFFER_BYTES = 64 * 1024 * 1024
 STORE_FILE_BYTES = 32 * 1024 * 1024  # LevelDB rewrites a small table after a few looks past it
 STORE_CACHE_BYTES = 16 * 1024 * 1024
 STORE_OPEN_FILES_MAX = 256
+FILES_KEPT_OPEN_MAX = 64  # of journal, batch log and page log, for reading
 BOOT_BLOCKS_CHECKED_MAX = 65_536  # two of LevelDB's log files, filled with the smallest blocks
 
 # -- execution pace --------------------------------------------------------------------------------
@@ -103,6 +109,11 @@ RECENT_HEIGHTS_KEPT = 128
 PARTIES_REMEMBERED_MAX = 4_096
 STATE_CACHE_BYTES_MAX = 8 * 1024 * 1024
 STATE_PAGES_CACHED_MAX = 4_096
+TRANSACTION_FILTER_BYTES = 4 * 1024 * 1024  # a power of two; good for 3 million, then less so
+TRANSACTION_FILTER_HEIGHTS_PER_BLOCK = 16  # taken in after a start
+STATE_PAGES_KEPT_RATIO = 3  # pages on the disk for each that the newest version refers to,
+STATE_PAGES_SPARE = 262_144  # and so many more, before old ones are written anew
+STATE_HEIGHTS_GIVEN_UP_MAX = 2  # by one block
 SIGNERS_HASHES_CACHED_MAX = 4_096
 
 # -- the edge --------------------------------------------------------------------------------------
@@ -129,6 +140,14 @@ GATEWAY_STREAM_CALLS_MAX = 4_096  # of one SubmitStream, taken in and not answer
 GATEWAY_REPLY_BYTES_TARGET = 1024 * 1024  # a streamed reply ends with the result that passes it
 VERIFY_CHUNK_ENVELOPES = 10
 SHUTDOWN_MS_MAX = 5_000
+DIVERGENCE_S_MAX = 20  # to find out what exactly a node that stopped has computed otherwise
+
+# -- blobs -----------------------------------------------------------------------------------------
+BLOB_PAYLOAD_BYTES_MAX = 256 * 1024
+BLOB_BYTES_MAX = 272 * 1024  # the payload, its padding and its keys; fits one request
+BLOB_KEYS_MAX = 16  # of both parties together
+BLOB_JOBS_MAX = 64  # that wait for the disk
+BLOB_DISK_FREE_BYTES_MIN = 1024 * 1024 * 1024  # that blobs leave to the chain
 
 # -- proofs ----------------------------------------------------------------------------------------
 PROOF_HASHES_MAX = 63
@@ -139,3 +158,10 @@ RECEIPT_BYTES_MAX = 256 * 1024
 # -- the gate for contracts ------------------------------------------------------------------------
 GATE_TRIAL_S_MAX = 120
 GATE_DIFFERENCES_MAX = 50
+
+# -- documents that are exchanged with other formats -----------------------------------------------
+DOSSIER_BYTES_MAX = 4 * 1024 * 1024
+DOSSIER_ROWS_MAX = 1_000
+IMPORT_BYTES_MAX = 1024 * 1024
+IMPORT_EVENTS_MAX = 1_000
+IMPORT_TOKEN_BYTES_MAX = 256 * 1024

@@ -4,9 +4,9 @@ Killing a process leaves the page cache intact, so it tests no durability. Here 
 through `RecordingFiles` and `RecordingStore`, which note what each sync covered, and `lose_power`
 copies the home as a disk may hold it after the power went:
 
-- journal and batch log: of each file the synced bytes and, as chance has it, nothing, a part or
-  all of the rest, partly zeroed. A file whose creation no directory sync covered may be missing;
-  one whose removal none covered may be back, with its content.
+- journal, batch log and page log: of each file the synced bytes and, as chance has it, nothing,
+  a part or all of the rest, partly zeroed. A file whose creation no directory sync covered may be
+  missing; one whose removal none covered may be back, with its content.
 - LevelDB: every write of the node is synced, so each of its files is copied as it is but for the
   newest log. That one is cut anywhere behind the last write that returned: inside the write that
   the cut interrupted, if it did, and nowhere else. LevelDB syncs tables and manifest by itself
@@ -132,7 +132,7 @@ def open_recorded_as(
 
 def lose_power(disk: NodeDisk, home: Path, target: Path, chooser: Chooser) -> None:
     """Close a disk of `open_recorded` and copy its home to `target` as a power cut may leave it."""
-    files, store = disk._files, disk.store
+    files, store = disk._files, disk.database
     if not (isinstance(files, RecordingFiles) and isinstance(store, RecordingStore)):
         raise TypeError("the disk was not opened by open_recorded")
     store.close()  # writes nothing; waits for LevelDB's own thread, whose files are synced

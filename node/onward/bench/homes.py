@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from onward.storage.home import DATABASE
+from onward.storage.page_log import FOLDER as PAGES
 
 _TABLE, _LOG = ".ldb", ".log"
 _BATCHES = "batches"
@@ -25,6 +26,7 @@ def copy_data(source: Path, target: Path) -> None:
     unchanging = {
         DATABASE: _finished_tables(source / DATABASE),
         _BATCHES: set(sorted(item.name for item in (source / _BATCHES).iterdir())[:-1]),
+        PAGES: set(sorted(item.name for item in (source / PAGES).iterdir())[:-1]),
         _JOURNAL: set(),
     }
     for folder, linked in unchanging.items():

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from onward import limits
-from onward.errors import RejectCode, invariant
+from onward.errors import CorruptionError, RejectCode, invariant
 from onward.execution.body import BodyResult, ContractFor, execute_body
+from onward.execution.known import KnownTransactions
 from onward.execution.overlay import CachedState, Overlay
 from onward.ledger import statemap
 from onward.ledger.block import Batch, Block, block_digest
-from onward.ledger.chain import StoredBlock, Tip, TransactionRow, WritesRow
+from onward.ledger.chain import StoredBlock, Tip, TransactionRow, WritesRow, read_block
 from onward.ledger.leaf import (
     BlockLeaf,
     LeafKind,
@@ -30,13 +31,17 @@ from onward.ledger.leaf import (
 from onward.ledger.log import LogFrontier
 from onward.ledger.log_tiles import tile_writes
 from onward.ledger.merkle import leaf_hash
-from onward.ledger.statemap import MapRef, PageCache
+from onward.ledger.statemap import KeptPages, MapRef, PageCache
+from onward.ledger.statemap.moving import decode_steps, encode_steps
 from onward.ledger.store import (
     BLOCK_HEIGHT,
     CHAIN_KEY,
+    MAP_FLOOR_KEY,
+    MAP_FLOORS,
+    MAP_KEPT_KEY,
     MAP_NODE,
+    MAP_STEPS,
     PROJECTION,
-    STALE,
     STATE,
     TIP_KEY,
     WRITES,
@@ -50,8 +55,6 @@ from onward.ledger.store import (
 )
 from onward.ledger.transaction import Opened, Transaction, open_envelope
 from onward_proto.canonical import encode
-
-_STALE_LENGTH_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,18 +94,62 @@ class ExecutedBlock:
     writes: WriteBatch
 
 
+class StoredHistory:
+    """`system.validators.ChainHistory` of the block at `height`."""
+
+    __slots__ = ("_store", "height")
+
+    def __init__(self, store: Store, height: int) -> None:
+        """The store has every block below `height`."""
+        self._store = store
+        self.height = height
+
+    @property
+    def first_set_hash(self) -> bytes:
+        """The id of the genesis' validator set."""
+        return self._block(0).block.next_set_hash
+
+    def log_at(self, height: int) -> tuple[int, bytes] | None:
+        """Size and root of the log after an earlier block, or None."""
+        if not 0 <= height < self.height:
+            return None
+        stored = self._block(height)
+        return stored.log_size, stored.log_root
+
+    def _block(self, height: int) -> StoredBlock:
+        stored = read_block(self._store, height)
+        if stored is None:
+            raise CorruptionError(f"the database has no block {height}, below {self.height}")
+        return stored
+
+
 class AtHand:
     """What execution keeps at hand of one store, from block to block.
 
     Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
+
+    Half of what a contract asks for is not there yet. LevelDB has to look on every level for that,
+    and merges tables the sooner the more often it looked in vain. The state map tells it too, from
+    pages that the block needs anyway.
     """
 
-    __slots__ = ("pages", "state")
+    __slots__ = ("_store", "known", "map_ref", "pages", "state")
 
     def __init__(self, store: Store) -> None:
         """Nothing yet."""
+        self._store = store
+        self.map_ref: MapRef | None = None  # of the state that is being read
+        self.known = KnownTransactions(store)
         self.pages = PageCache()
-        self.state = CachedState(store)
+        self.state = CachedState(store, is_absent=self._is_absent)
+
+    def page(self, key: bytes) -> bytes | None:
+        """The stored bytes of a page of the state map."""
+        return self._store.get(MAP_NODE + key)
+
+    def _is_absent(self, key: str) -> bool:
+        ref = self.map_ref
+        return ref is not None and statemap.lookup(self.page, ref, key, self.pages) is None
 
 
 class BlockExecution:
@@ -142,6 +189,8 @@ class BlockExecution:
         self._ordered = ordered
         self._contract_for = contract_for
         self._at_hand = at_hand or AtHand(store)
+        self._at_hand.map_ref = MapRef.decode(tip.state_map)
+        self._at_hand.known.follow(tip.height)
         self._state = Overlay(self._at_hand.state)
         self._rows: dict[str, bytes] = {}
         self._seen: set[bytes] = set()
@@ -172,7 +221,7 @@ class BlockExecution:
 
     def _execute(self, batch: int, envelope: int, body: int, transaction: Transaction) -> None:
         tx_hash = transaction.tx_hash
-        if tx_hash in self._seen or self._store.get(transaction_key(tx_hash)) is not None:
+        if tx_hash in self._seen or self._is_executed(tx_hash):
             result = BodyResult(
                 code=RejectCode.REPLAY.value,
                 rule="R06",
@@ -189,6 +238,7 @@ class BlockExecution:
                 height=self._ordered.block.height,
                 time_ms=self._ordered.block.time_ms,
                 contract_for=self._contract_for,
+                history=StoredHistory(self._store, self._ordered.block.height),
             )
         if result.outcome is not None:
             self._seen.add(tx_hash)
@@ -200,17 +250,25 @@ class BlockExecution:
             )
         )
 
+    def _is_executed(self, tx_hash: bytes) -> bool:
+        """Whether an earlier block gave a verdict on this transaction."""
+        if self._at_hand.known.certainly_new(tx_hash, self._tip.height):
+            return False
+        return self._store.get(transaction_key(tx_hash)) is not None
+
     def finish(self) -> ExecutedBlock:
         """Roots, leaves and the write batch, once every body is executed."""
         block = self._ordered.block
         frontier = LogFrontier.decode(self._tip.frontier)
         first_leaf = frontier.size
+        kept, moves = self._oldest_pages()
         update = statemap.apply(
-            lambda key: self._store.get(MAP_NODE + key),
+            self._at_hand.page,
             MapRef.decode(self._tip.state_map),
             block.height,
             self._state.writes,
             self._at_hand.pages,
+            moves=moves,
         )
         verdicts = self._verdicts(first_leaf)
         block_leaf = BlockLeaf(
@@ -254,7 +312,8 @@ class BlockExecution:
             rows[STATE + name.encode()] = value
         for name, value in self._rows.items():
             rows[PROJECTION + name.encode()] = value
-        rows.update(self._stale_rows(update.stale))
+        rows[MAP_STEPS + u64(block.height)] = encode_steps(update) or None
+        rows.update(self._recent_rows(kept.after(update)))
         return ExecutedBlock(
             tip=tip,
             state_root=update.root,
@@ -264,6 +323,22 @@ class BlockExecution:
             log_indexes=tuple(verdicts.log_indexes),
             writes=WriteBatch(entries=tuple(rows.items())),
         )
+
+    def _oldest_pages(self) -> tuple[KeptPages, list[statemap.Move]]:
+        """Where there are too many: the pages of the oldest heights that must be written anew."""
+        kept = KeptPages.decode(self._store.get(MAP_KEPT_KEY))
+        found: list[statemap.Move] = []
+        for _ in range(limits.STATE_HEIGHTS_GIVEN_UP_MAX):
+            if not kept.too_many or kept.floor > self._tip.height - limits.RECENT_HEIGHTS_KEPT:
+                break
+            data = self._store.get(MAP_STEPS + u64(kept.floor)) or b""
+            oldest = decode_steps(kept.floor, data)
+            found += oldest
+            kept = kept.without_oldest(len(oldest))
+        if not found:
+            return kept, found
+        ref, pages = MapRef.decode(self._tip.state_map), self._at_hand.pages
+        return kept, list(statemap.living(self._at_hand.page, ref, sorted(found), pages))
 
     def _log_tile(self, level: int, index: int) -> bytes | None:
         return self._store.get(log_tile_key(level, index))
@@ -317,19 +392,21 @@ class BlockExecution:
         found.rows[WRITES + u64(height)] = encode(WritesRow(writes=tuple(sets))) or b"\x00"
         return found
 
-    def _stale_rows(self, stale: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes | None]]:
-        """What this height superseded; what is only for recent heights goes with its height."""
+    def _recent_rows(self, kept: KeptPages) -> Iterator[tuple[bytes, bytes | None]]:
+        """Which pages recent heights refer to; what is only for them goes with its height."""
         height = self._ordered.block.height
-        if stale:
-            yield STALE + u64(height), encode_stale(stale)
+        before = KeptPages.decode(self._store.get(MAP_KEPT_KEY))
+        yield MAP_KEPT_KEY, kept.encode()
+        for given_up in range(before.floor, kept.floor):
+            yield MAP_STEPS + u64(given_up), None
+        yield MAP_FLOORS + u64(height), u64(kept.floor)
         old = height - limits.RECENT_HEIGHTS_KEPT
         if old > 0:
             yield WRITES + u64(old), None
-            superseded = self._store.get(STALE + u64(old))
-            if superseded is not None:
-                yield STALE + u64(old), None
-                for key in decode_stale(superseded):
-                    yield MAP_NODE + key, None
+            yield MAP_FLOORS + u64(old), None
+            floor = self._store.get(MAP_FLOORS + u64(old))
+            if floor is not None and floor != self._store.get(MAP_FLOOR_KEY):
+                yield MAP_FLOOR_KEY, floor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,26 +423,11 @@ def write_set(writes: dict[str, bytes | None]) -> WriteSet:
     return WriteSet(writes=tuple(Write(key=key, value=writes[key]) for key in sorted(writes)))
 
 
-def encode_stale(keys: tuple[bytes, ...]) -> bytes:
-    """Node keys, each behind its length."""
-    return b"".join(len(key).to_bytes(_STALE_LENGTH_BYTES, "big") + key for key in keys)
-
-
-def decode_stale(data: bytes) -> tuple[bytes, ...]:
-    """The inverse of `encode_stale`, of our own bytes."""
-    keys: list[bytes] = []
-    position = 0
-    while position < len(data):
-        start = position + _STALE_LENGTH_BYTES
-        position = start + int.from_bytes(data[position:start], "big")
-        keys.append(data[start:position])
-    return tuple(keys)
-
-
 def genesis_writes(chain_id: bytes, genesis: Block, state: dict[str, bytes]) -> WriteBatch:
     """The store of a chain before its first block: the genesis block, the genesis state."""
     digest = block_digest(genesis)
     update = statemap.apply(lambda _: None, statemap.EMPTY_MAP, 0, dict(state))
+    written = len(update.node_writes)
     frontier = LogFrontier(size=0, edge=())
     tip = Tip(
         height=0,
@@ -390,7 +452,9 @@ def genesis_writes(chain_id: bytes, genesis: Block, state: dict[str, bytes]) -> 
         TIP_KEY: encode(tip),
         block_key(0): encode(stored),
         BLOCK_HEIGHT + digest: u64(0),
+        MAP_KEPT_KEY: KeptPages(floor=0, living=written, kept=written).encode(),
     }
     rows.update((MAP_NODE + key, data) for key, data in update.node_writes)
+    rows[MAP_STEPS + u64(0)] = encode_steps(update) or None
     rows.update((STATE + key.encode(), data) for key, data in state.items())
     return WriteBatch(entries=tuple(rows.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from onward import limits
@@ -55,12 +55,22 @@ class CachedState(StoredState):
     Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
     """
 
-    __slots__ = ("_bytes_max", "_values", "size_bytes")
+    __slots__ = ("_bytes_max", "_is_absent", "_values", "size_bytes")
 
-    def __init__(self, store: Store, *, bytes_max: int = limits.STATE_CACHE_BYTES_MAX) -> None:
-        """Nothing is at hand yet. `bytes_max`: of keys and values."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        bytes_max: int = limits.STATE_CACHE_BYTES_MAX,
+        is_absent: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Nothing is at hand yet. `bytes_max`: of keys and values.
+
+        `is_absent` knows without the store that a key has no value, if it says so.
+        """
         super().__init__(store)
         self._bytes_max = bytes_max
+        self._is_absent = is_absent
         self._values: dict[str, bytes] = {}  # the oldest first
         self.size_bytes = 0
 
@@ -68,6 +78,8 @@ class CachedState(StoredState):
         """The value of `key`, or None."""
         value = self._values.get(key)
         if value is None:
+            if self._is_absent is not None and self._is_absent(key):
+                return None
             value = super().get(key)
             if value is not None:
                 self._keep(key, value)

@@ -10,13 +10,15 @@ block below it is too. The body of this port is LevelDB at a node and a dictiona
     r/<height>                hashes of the transactions in the log, in their order, 32 bytes each
     a/<batch head>            where the batch lies in the batch log (written by the storage room)
     s/<state key>             contract and system state, by its text key
-    n/<node key>              nodes of the state map
+    n/<node key>              pages of the state map (the storage room keeps them in files)
     l/<level u8><index u64>   full subtree hashes of the log, 16 in a tile (`ledger.log_tiles`)
     k/<height u64>            the certified checkpoint of a height
     p/<contract>/<row key>    projections: outside the state root, rebuildable
     w/<height u64>            the write sets of a recent block
-    z/<height u64>            map nodes that this height superseded, until they are removed
+    y/<height u64>            where in the map the pages of a height stand
+    z/<height u64>            the oldest height whose pages the map of this one refers to
     e/<signer><place><offence>  evidence against a validator (`replica.accusations`)
+    f/<epoch u64>             the proof that an epoch has ended (`consensus.epochs.EpochEnd`)
 """
 
 from __future__ import annotations
@@ -37,11 +39,15 @@ LOG_TILE = b"l/"
 CHECKPOINT = b"k/"
 PROJECTION = b"p/"
 WRITES = b"w/"
-STALE = b"z/"
+MAP_STEPS = b"y/"
+MAP_FLOORS = b"z/"
 EVIDENCE = b"e/"
+EPOCH_END = b"f/"
 
 TIP_KEY = META + b"tip"
 CHAIN_KEY = META + b"chain"
+MAP_KEPT_KEY = META + b"map-kept"  # how many pages of the state map there are
+MAP_FLOOR_KEY = META + b"map-floor"  # pages of heights below it may be removed
 ABSTAINS_KEY = META + b"abstains"  # there are votes under this key that its journal does not hold
 
 

@@ -97,8 +97,8 @@ class SimulatedDisk:
 
     @property
     def store(self) -> Store:
-        """The database, staged writes included."""
-        return self._store
+        """Database and page log, staged writes included."""
+        return self.node_disk.store
 
     def open(self) -> Boot:
         """Start up: what is still there."""

@@ -8,6 +8,7 @@ from onward.errors import CorruptionError
 from onward.ledger.block import Block
 from onward.ledger.chain import StoredBlock, read_block, read_tip
 from onward.ledger.store import Store
+from onward.replica.standing import read_end
 from onward.storage.disk import NodeDisk
 from onward_proto.canonical import CanonicalError, decode, encode
 
@@ -26,7 +27,12 @@ def chain_page(disk: NodeDisk, from_height: int) -> ChainPage:
     proved = max((n for n, (_, final) in enumerate(found, start=1) if final), default=0)
     links: tuple[Block, ...] = ()
     final = b""
-    if proved:
+    if found and found[-1][0].block.last:
+        end = read_end(disk.store, found[-1][0].block.epoch)
+        if end is None:
+            raise CorruptionError(f"no proof of the end of epoch {found[-1][0].block.epoch}")
+        links, final = end.fillers, encode(end.final)
+    elif proved:
         found = found[:proved]
         final = found[-1][1]
     elif found:
@@ -53,6 +59,8 @@ def _entries(disk: NodeDisk, from_height: int, tip_height: int) -> list[tuple[Ch
         if found and size > limits.CHAIN_PAGE_BYTES_MAX:
             break
         found.append((entry, stored.final))
+        if stored.block.last:
+            break  # what follows is of another epoch, whose validators prove it
     return found
 
 
@@ -68,6 +76,11 @@ def _proof(store: Store, next_height: int, tip_height: int) -> tuple[tuple[Block
             return (), b""
         links.append(stored.block)
         final = stored.final
+        if stored.block.last and not final:
+            end = read_end(store, stored.block.epoch)
+            if end is None:
+                return (), b""
+            return (*links, *end.fillers), encode(end.final)
         next_height += 1
     return tuple(links), final
 

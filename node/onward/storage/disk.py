@@ -41,10 +41,11 @@ from onward.storage.batch_log import (
 )
 from onward.storage.files import Files
 from onward.storage.journal import MISSING, NEW_KEY, Journal
+from onward.storage.paged_store import PagedStore
 from onward.storage.store import DurableStore, Entries
 from onward_proto.canonical import CanonicalError, decode, encode
 
-FORMAT = b"2"  # pages, tiles and rows as they are laid out; a home of another format is refused
+FORMAT = b"3"  # pages, tiles and rows as they are laid out; a home of another format is refused
 FORMAT_KEY = META + b"format"
 FLOOR_KEY = META + b"batch-floor"
 
@@ -83,7 +84,8 @@ class NodeDisk:
     """
 
     def __init__(self, files: Files, store: DurableStore, chain_id: bytes) -> None:
-        self.store = store
+        self.database = store
+        self.store = PagedStore(store, files, chain_id)
         self._files = files
         self._chain_id = chain_id
         self._journal = Journal(files, chain_id)
@@ -111,6 +113,7 @@ class NodeDisk:
         if self.store.get(CHAIN_KEY) is not None or self._journal.exists():
             raise RejectedError(RejectCode.STATE, "a validator's home stands here already")
         self._log.create()
+        self.store.create()
         entries = dict(genesis.entries)
         entries |= {
             CHAIN_KEY: self._chain_id,
@@ -130,6 +133,7 @@ class NodeDisk:
         """
         self._refuse_foreign_home()
         self._refuse_gap()
+        self.store.open()
         journal = tuple(decode_record(record) for record in self._journal.open())
         floor = self.store.get(FLOOR_KEY)
         if floor is None:

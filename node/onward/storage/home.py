@@ -3,6 +3,7 @@
 lock         held by the process that runs on this home
 journal/     the vote journal
 batches/     the batch log
+pages/       the page log
 database/    LevelDB
 """
 

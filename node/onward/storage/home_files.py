@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from threading import Lock
 
+from onward import limits
 from onward.errors import RejectCode, RejectedError
 
 LOCK_NAME = "lock"
@@ -19,6 +21,8 @@ class HomeFiles:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._open: dict[str, int] = {}
+        self._readers: dict[str, int] = {}
+        self._reading = Lock()
         self._lock: int | None = None
 
     def lock(self) -> None:
@@ -60,20 +64,26 @@ class HomeFiles:
             return 0
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Read through a descriptor of its own: readers and the writer share nothing."""
-        try:
-            descriptor = os.open(self._home / name, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return b""
-        try:
+        """Read through a descriptor that is kept: opening costs as much as reading a page does.
+
+        The lock keeps another thread from closing it meanwhile. The writer has its own.
+        """
+        with self._reading:
+            descriptor = self._readers.get(name)
+            if descriptor is None:
+                try:
+                    descriptor = os.open(self._home / name, os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    return b""
+                while len(self._readers) >= limits.FILES_KEPT_OPEN_MAX:
+                    os.close(self._readers.pop(next(iter(self._readers))))
+                self._readers[name] = descriptor
             parts = []
             while length > 0 and (part := os.pread(descriptor, length, offset)):
                 parts.append(part)
                 offset += len(part)
                 length -= len(part)
-            return b"".join(parts)
-        finally:
-            os.close(descriptor)
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def append(self, name: str, data: bytes) -> None:
         """Write all of `data`; a full disk raises `OSError` and leaves a torn tail."""
@@ -95,6 +105,10 @@ class HomeFiles:
         descriptor = self._open.pop(name, None)
         if descriptor is not None:
             os.close(descriptor)
+        with self._reading:
+            descriptor = self._readers.pop(name, None)
+            if descriptor is not None:
+                os.close(descriptor)
         (self._home / name).unlink(missing_ok=True)
 
     def sync_directory(self, folder: str) -> None:
@@ -106,6 +120,10 @@ class HomeFiles:
         for name in sorted(self._open):
             os.close(self._open[name])
         self._open.clear()
+        with self._reading:
+            for name in sorted(self._readers):
+                os.close(self._readers[name])
+            self._readers.clear()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -13,13 +13,14 @@ from onward.ledger.statemap import (
     encode_map_proof,
     key_path,
     leaves,
+    living,
     lookup,
     prove,
     value_hash,
     verify_absence,
     verify_presence,
 )
-from onward.ledger.statemap.pages import MapRef, decode_page, encode_page
+from onward.ledger.statemap.pages import MapRef, decode_page, encode_page, version_height
 from onward.ledger.statemap.update import Change, apply_hashed
 
 KEYS = st.integers(0, 60).map(lambda number: f"key/{number}")
@@ -87,6 +88,50 @@ def test_a_page_cache_changes_no_root_and_no_page(
             for stale in update.stale:
                 del pages[stale]
             ref = update.ref
+
+
+@given(
+    blocks=st.lists(
+        st.tuples(st.dictionaries(KEYS, VALUES, max_size=12), st.integers(0, 4)), max_size=12
+    ),
+    size=st.sampled_from([0, 3, 1_000]),
+)
+@settings(max_examples=150)
+def test_old_heights_can_go_once_their_living_pages_are_moved(
+    blocks: list[tuple[dict[str, bytes | None], int]], size: int
+) -> None:
+    """A page that is not moved, moved to a wrong place or lost ends the node when it is asked for.
+
+    Each block moves what lives of a random part of the past, among changes of the same pages.
+    """
+    history, cache = History([]), PageCache(size)
+    for height, (writes, kept) in enumerate(blocks, 1):
+        floor = max(0, height - 1 - kept)
+        old = [(key[8:], key[:8]) for key in history.pages if version_height(key[:8]) < floor]
+        moves = list(living(history.pages.get, history.ref, sorted(old), cache))
+        update = apply(history.pages.get, history.ref, height, writes, cache, moves=moves)
+        history.pages.update(update.node_writes)
+        for stale in update.stale:
+            del history.pages[stale]
+        history.ref = update.ref
+        for key, value in writes.items():
+            history.content[key] = value or b""
+        content = {key: value for key, value in history.content.items() if value}
+        assert update.root == apply(lambda _: None, EMPTY_MAP, 1, dict(content)).root
+        assert all(version_height(key[:8]) >= floor for key in history.pages)
+        assert len(history.pages) == len(pages_below(history))
+
+
+def pages_below(history: History) -> set[bytes]:
+    """The keys of the pages that the newest version refers to, with every hash checked."""
+    found: set[bytes] = set()
+
+    def read(key: bytes) -> bytes | None:
+        found.add(key)
+        return history.pages.get(key)
+
+    list(leaves(read, history.ref))
+    return found
 
 
 @given(blocks=BLOCKS)

@@ -10,7 +10,7 @@ from tests.unit.execution.worlds import T0, Chain, Puppet, body
 from onward import limits
 from onward.crypto.hashing import TAG_EVENT, TAG_WRITES, tagged_hash
 from onward.errors import CorruptionError, InvariantError
-from onward.execution.block import decode_stale, encode_stale, write_set
+from onward.execution.block import write_set
 from onward.ledger import statemap
 from onward.ledger.chain import (
     BlockWrites,
@@ -22,11 +22,14 @@ from onward.ledger.chain import (
 from onward.ledger.leaf import Outcome
 from onward.ledger.log import LogFrontier
 from onward.ledger.merkle import leaf_hash
-from onward.ledger.statemap import MapRef
+from onward.ledger.statemap import KeptPages, MapRef, key_path, value_hash
+from onward.ledger.statemap.pages import page_version
 from onward.ledger.store import (
+    MAP_FLOORS,
+    MAP_KEPT_KEY,
     MAP_NODE,
+    MAP_STEPS,
     PROJECTION,
-    STALE,
     STATE,
     WRITES,
     prefix_end,
@@ -242,30 +245,92 @@ def test_rows_put_together_from_encoded_parts_are_the_rows_that_are_read() -> No
 def test_recent_rows_are_kept_for_a_while_and_then_removed() -> None:
     """What is only for naming a divergence may not grow with the chain."""
     chain = Chain(Puppet(_overwrite))
-    node_counts = []
     for index in range(limits.RECENT_HEIGHTS_KEPT + 6):
         chain.execute(chain.envelope(body(salt=index)), time_ms=T0 + index + 1)
-        node_counts.append(sum(1 for _ in chain.store.scan(MAP_NODE, prefix_end(MAP_NODE))))
     oldest = chain.last.height - limits.RECENT_HEIGHTS_KEPT
-    assert chain.store.get(WRITES + u64(oldest)) is None
-    assert chain.store.get(WRITES + u64(oldest + 1)) is not None
-    assert chain.store.get(STALE + u64(oldest)) is None
-    assert node_counts[0] < node_counts[-4] == node_counts[-1]
-    # The newest version of the map is whole: nothing that it needs was removed.
+    for family in (WRITES, MAP_FLOORS):
+        assert chain.store.get(family + u64(oldest)) is None
+        assert chain.store.get(family + u64(oldest + 1)) is not None
+
+
+def test_old_pages_are_given_up_and_recent_versions_of_the_map_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A page that is removed while a version needs it is a proof that cannot be given.
+
+    Worse: a key that is never written again, and whose page was not moved, stops the node.
+    """
+    monkeypatch.setattr(limits, "STATE_PAGES_SPARE", 10)
+    monkeypatch.setattr(limits, "RECENT_HEIGHTS_KEPT", 16)
+    chain = Chain(Puppet(_spread))
+    refs: list[tuple[MapRef, dict[str, bytes]]] = []
+    counts: list[int] = []
+    for index in range(120):
+        chain.execute(chain.envelope(body(salt=index)), time_ms=T0 + index + 1)
+        refs.append((map_of(chain), state_of(chain)))
+        for ref, state in refs[-16:]:
+            found = sorted(statemap.leaves(lambda key: chain.store.get(MAP_NODE + key), ref))
+            assert found == sorted((key_path(k), value_hash(v)) for k, v in state.items())
+        assert refs[-1][0].root == map_root(state_of(chain))
+        counts.append(sum(1 for _ in chain.store.scan(MAP_NODE, prefix_end(MAP_NODE))))
+    kept = KeptPages.decode(chain.store.get(MAP_KEPT_KEY))
+    assert kept.floor > 80
+    assert kept.living == len({key for key, _ in _pages_below(chain, refs[-1][0])})
+    recent = sum(1 for _ in chain.store.scan(MAP_NODE + page_version(kept.floor), MAP_NODE + b"z"))
+    assert kept.kept == recent
+    assert max(counts[60:]) < 2 * counts[60], "it does not grow with the chain"
+
+
+def test_a_map_that_nobody_writes_to_moves_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every other page is moved with one above it; the root's has nothing above it."""
+    monkeypatch.setattr(limits, "STATE_PAGES_SPARE", -1_000_000)
+    monkeypatch.setattr(limits, "RECENT_HEIGHTS_KEPT", 4)
+    chain = Chain(Puppet(_spread))
+    for index in range(60):
+        envelopes = [chain.envelope(body(salt=index))] if index < 10 else []
+        chain.execute(*envelopes, time_ms=T0 + index + 1)
+        found = statemap.leaves(lambda key: chain.store.get(MAP_NODE + key), map_of(chain))
+        assert len(list(found)) == len(state_of(chain))
+    assert KeptPages.decode(chain.store.get(MAP_KEPT_KEY)).floor > 50
+    assert len(list(chain.store.scan(MAP_STEPS, prefix_end(MAP_STEPS)))) < 10
+
+
+def test_a_database_without_the_count_of_its_pages_is_refused() -> None:
+    chain = Chain()
+    del chain.store.rows[MAP_KEPT_KEY]
+    with pytest.raises(CorruptionError, match="count"):
+        chain.execute(chain.envelope(body(salt=1)))
+
+
+def map_of(chain: Chain) -> MapRef:
     tip = read_tip(chain.store)
     assert tip is not None
-    read = chain.store.get
-    found = statemap.lookup(
-        lambda key: read(MAP_NODE + key), MapRef.decode(tip.state_map), "puppet/k"
-    )
-    assert found is not None
+    return MapRef.decode(tip.state_map)
+
+
+def _pages_below(chain: Chain, ref: MapRef) -> list[tuple[bytes, bytes]]:
+    """The keys and bytes of the pages that one version of the map refers to."""
+    found: list[tuple[bytes, bytes]] = []
+
+    def read(key: bytes) -> bytes | None:
+        page = chain.store.get(MAP_NODE + key)
+        found.append((key, page or b""))
+        return page
+
+    list(statemap.leaves(read, ref))
+    return found
+
+
+def _spread(ctx: Context) -> None:
+    """Some keys that change again and again, one that never does."""
+    turn = ctx.tx_id[0]
+    ctx.put(f"changing/{turn}", ctx.tx_id.encode())
+    if turn in "01234567":
+        ctx.delete(f"changing/{turn.translate(str.maketrans('01234567', '89abcdef'))}")
+    ctx.put(f"staying/{ctx.tx_id[:2]}", b"x")
+    ctx.emit("set", {}, ())
 
 
 def _overwrite(ctx: Context) -> None:
     ctx.put("k", ctx.tx_id.encode())
     ctx.emit("set", {}, ())
-
-
-def test_stale_keys_survive_their_encoding() -> None:
-    for keys in ((), (b"",), (b"a", b"", b"b" * 300)):
-        assert decode_stale(encode_stale(keys)) == keys

@@ -27,7 +27,8 @@ from onward.ledger.genesis import (
     parse_genesis,
 )
 from onward.ledger.log import LogFrontier
-from onward.ledger.store import WriteBatch
+from onward.ledger.statemap.pages import page_version
+from onward.ledger.store import MAP_FLOOR_KEY, MAP_NODE, WriteBatch
 from onward.ledger.transaction import Body, Transaction, body_hash, seal_envelope
 from onward.system.contracts import genesis_state
 from onward.types import Validator
@@ -44,7 +45,7 @@ def key(name: str) -> SigningKey:
 
 
 class DictStore:
-    """`ledger.store.Store` in the plainest way."""
+    """`ledger.store.Store` in the plainest way. Pages that may be removed are, at once."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
@@ -68,6 +69,10 @@ class DictStore:
             else:
                 assert value
                 self.rows[key] = value
+        floor = int.from_bytes(self.rows.get(MAP_FLOOR_KEY, b""), "big")
+        end = MAP_NODE + page_version(floor)
+        for key in [key for key in self.rows if MAP_NODE <= key < end]:
+            del self.rows[key]
 
 
 class Puppet:

@@ -451,7 +451,7 @@ def test_an_empty_database_beside_a_journal_is_refused() -> None:
 def test_a_home_of_another_format_is_refused() -> None:
     machine = Machine()
     machine.store.put(WriteBatch(entries=((b"m/format", b"0"),)))
-    with pytest.raises(RejectedError, match="has format b'0', this program b'2'"):
+    with pytest.raises(RejectedError, match="has format b'0', this program b'3'"):
         _recover(machine)
 
 
@@ -516,6 +516,6 @@ def test_a_home_whose_setting_up_was_interrupted_does_not_start_or_starts_whole(
             assert machine.store.get(CHAIN_KEY) == CHAIN
             assert machine.store.get(BATCH_PLACE) is None
         else:
-            assert at == 6, "folders, flush, append, sync, sync of the directory"
+            assert at == 7, "folders, flush, append, sync, sync of the directory"
             return
     pytest.fail("the home was never set up")

@@ -200,7 +200,7 @@ def _home_with_blocks(home: Path, count: int) -> Path:
     disk = open_home(home, CHAIN)
     disk.recover()
     for height in range(1, count + 1):
-        padding = WriteBatch(entries=((b"w/%d" % height, bytes(20_000)),))
+        padding = WriteBatch(entries=((b"p/%d" % height, bytes(20_000)),))
         disk.stage(Effects(commit=commit(height), store=(padding,)))
         disk.write()
     disk.close()

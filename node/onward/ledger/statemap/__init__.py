@@ -12,8 +12,9 @@ only: equal content has an equal root, whatever order of writes and deletions le
 
 **What is stored** (local; may change from release to release). Four levels of the trie make a
 *page*, kept under (version, path), where the version is the height that wrote it; leaves stand
-inside their page. A block rewrites each page that it touches once. Pages that it supersedes are
-named as stale and can be removed when no reader needs that height any more.
+inside their page. A block rewrites each page that it touches once. What the map still refers to in
+the oldest height is written anew in time (`moving`), so that whole heights can be removed when no
+reader needs them any more.
 
 **Why the proofs are sound.** A proof lists the siblings along the path and what stands at its end:
 the claimed leaf, nothing, or the leaf of another key. Folding it must give the root. All three
@@ -32,6 +33,7 @@ has the measurements behind the choice.
 """
 
 from onward.ledger.statemap.cache import PageCache
+from onward.ledger.statemap.moving import KeptPages, living
 from onward.ledger.statemap.pages import EMPTY_MAP, MapRef
 from onward.ledger.statemap.proof import (
     MapProof,
@@ -42,21 +44,24 @@ from onward.ledger.statemap.proof import (
     verify_presence,
 )
 from onward.ledger.statemap.trie import EMPTY_ROOT, key_path, value_hash
-from onward.ledger.statemap.update import MapUpdate, apply
+from onward.ledger.statemap.update import MapUpdate, Move, apply
 from onward.ledger.statemap.walk import leaves, lookup
 
 __all__ = [
     "EMPTY_MAP",
     "EMPTY_ROOT",
+    "KeptPages",
     "MapProof",
     "MapRef",
     "MapUpdate",
+    "Move",
     "PageCache",
     "apply",
     "decode_map_proof",
     "encode_map_proof",
     "key_path",
     "leaves",
+    "living",
     "lookup",
     "prove",
     "value_hash",

@@ -33,6 +33,10 @@ class PageCache:
         """The page below a branch slot, or None. It is gone: most pages are taken to supersede."""
         return self._young.pop(slot, None) or self._old.pop(slot, None)
 
+    def look(self, slot: bytes) -> Page | None:
+        """The page below a branch slot, or None; it stays."""
+        return self._young.get(slot) or self._old.get(slot)
+
     def keep(self, slot: bytes, page: Page) -> None:
         """Remember a page under the branch slot above it."""
         if len(self._young) >= self._generation_max:

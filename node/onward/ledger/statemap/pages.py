@@ -11,7 +11,9 @@ is a lone leaf or nothing is kept empty: it is whatever its slots hold.
 
 In memory a page is its 20 parts, 16 slots and 4 quads, empty ones as empty bytes. Its bytes are the
 20 lengths, one byte each, ‖ the parts. Bytes of a page's key: version (8) ‖ the path so far, one
-nibble a byte; so what a block writes lies together, and LevelDB moves it about less.
+nibble a byte. A version is the height that wrote the page (5 bytes) ‖ its number among the pages
+that the height wrote (3); the root's page has number 0. So what a block writes lies together, and
+a store can find a page by its version alone (docs/adr/0009-page-log.md).
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ DEPTH_MAX = 64
 BRANCH_BYTES = 40
 EMPTY_PAGE: Page = (b"",) * PARTS
 _VERSION_BYTES = 8
+_NUMBER_BITS = 24
+PAGES_PER_HEIGHT_MAX = 1 << _NUMBER_BITS
 _PART_SIZES = b"\x00\x20\x28\x40"
 _NO_NODE = (0, LEAF_BYTES)  # bytes of four slots that hold nothing, or a leaf that rises
 _NIBBLES = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
@@ -57,15 +61,15 @@ class MapRef:
     root: bytes
 
     def encode(self) -> bytes:
-        """40 bytes: root, then height."""
-        return self.root + self.height.to_bytes(_VERSION_BYTES, "big")
+        """40 bytes: root, then the version of the root's page."""
+        return self.root + page_version(self.height)
 
     @classmethod
     def decode(cls, data: bytes) -> MapRef:
         """The inverse of `encode`. Raises `CorruptionError`: only our own disk holds such bytes."""
         if len(data) != BRANCH_BYTES:
             raise CorruptionError(f"reference to the state map: {len(data)} bytes")
-        return cls(root=data[:HASH_BYTES], height=int.from_bytes(data[HASH_BYTES:], "big"))
+        return cls(root=data[:HASH_BYTES], height=version_height(data[HASH_BYTES:]))
 
 
 EMPTY_MAP = MapRef(height=0, root=EMPTY_ROOT)
@@ -95,6 +99,21 @@ def nibbles(path: bytes) -> bytes:
     return path.hex().encode().translate(_NIBBLES)
 
 
+def page_version(height: int, number: int = 0) -> bytes:
+    """The version of a page: which height wrote it, and as which of its pages."""
+    return (height << _NUMBER_BITS | number).to_bytes(_VERSION_BYTES, "big")
+
+
+def version_height(version: bytes) -> int:
+    """The height that wrote the page with this version."""
+    return int.from_bytes(version, "big") >> _NUMBER_BITS
+
+
+def version_number(version: bytes) -> int:
+    """Which of its height's pages this is."""
+    return int.from_bytes(version, "big") & PAGES_PER_HEIGHT_MAX - 1
+
+
 def page_key(steps: bytes, version: bytes) -> bytes:
     """The key of the page that these nibbles lead to. `version`: 8 bytes."""
     return version + steps
@@ -113,8 +132,8 @@ def load_page(read: ReadPage, steps: bytes, version: bytes) -> Page:
     """
     data = read(page_key(steps, version))
     if data is None:
-        number = int.from_bytes(version, "big")
-        raise CorruptionError(f"state map: page at depth {len(steps)} of version {number} missing")
+        height = version_height(version)
+        raise CorruptionError(f"state map: page at depth {len(steps)} of height {height} missing")
     return decode_page(data)
 
 

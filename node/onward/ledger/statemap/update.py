@@ -12,6 +12,7 @@ from onward.ledger.statemap.pages import (
     BRANCH_BYTES,
     DEPTH_MAX,
     EMPTY_PAGE,
+    PAGES_PER_HEIGHT_MAX,
     QUADS,
     SLOTS,
     MapRef,
@@ -22,12 +23,16 @@ from onward.ledger.statemap.pages import (
     nibbles,
     page_key,
     page_top,
+    page_version,
     quad_over,
 )
 from onward.ledger.statemap.trie import EMPTY_ROOT, HASH_BYTES, LEAF_BYTES, Place, place_hash
 
 Change = tuple[bytes, bytes | None]
 """(path, value hash); None removes the key."""
+
+Move = tuple[bytes, bytes]
+"""(nibbles, version) of a page of the map that is to be written anew as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +59,15 @@ def apply(
     height: int,
     writes: Mapping[str, bytes | None],
     pages: PageCache | None = None,
+    *,
+    moves: Sequence[Move] = (),
 ) -> MapUpdate:
     """The map after `writes` (None removes a key; removing a missing one changes nothing).
 
     `height` must be above that of every version before, so that no stored page is ever overwritten.
     The order of `writes` is irrelevant: they are sorted by path. `pages` saves reading; it belongs
-    to the store behind `read`.
+    to the store behind `read`. `moves`: pages of `ref` (see `living`), ascending, that are written
+    anew with those above them, changed or not, so that nothing refers to the old ones any more.
     """
     changes: list[Change] = []
     for key, value in writes.items():
@@ -69,7 +77,7 @@ def apply(
             invariant(value, "an empty value in the state map")
             changes.append((sha256(key.encode()).digest(), sha256(value).digest()))
     changes.sort()
-    return apply_hashed(read, ref, height, changes, pages)
+    return apply_hashed(read, ref, height, changes, pages, moves=moves)
 
 
 def apply_hashed(
@@ -78,18 +86,20 @@ def apply_hashed(
     height: int,
     changes: Sequence[Change],
     pages: PageCache | None = None,
+    *,
+    moves: Sequence[Move] = (),
 ) -> MapUpdate:
     """`apply` for changes that are hashed already, ascending by path, each path once."""
     empty = ref.root == EMPTY_ROOT
     invariant(empty or height > ref.height, f"height {height} does not follow {ref.height}")
     nothing = MapUpdate(ref=ref, node_writes=(), stale=())
-    if not changes:
+    if not (changes or moves):
         return nothing
-    work = _Update(read, height, changes, PageCache(0) if pages is None else pages)
+    work = _Update(read, height, changes, moves, PageCache(0) if pages is None else pages)
     before = ref.encode()
     page = EMPTY_PAGE if empty else work.page(0, before, 0)
     parts = list(page)
-    if not work.change(0, parts, 0, len(changes)):
+    if not work.change(0, parts, 0, len(work.steps)) and before[HASH_BYTES:] not in work.moving:
         if not empty:
             work.pages.keep(before, page)
         return nothing
@@ -104,17 +114,31 @@ def apply_hashed(
 class _Update:
     """One run of `apply`: what it reads from, its changes side by side, and what it collects."""
 
-    __slots__ = ("leaves", "pages", "read", "stale", "steps", "version", "writes")
+    __slots__ = ("height", "leaves", "moving", "pages", "read", "stale", "steps", "writes")
 
     def __init__(
-        self, read: ReadPage, height: int, changes: Sequence[Change], pages: PageCache
+        self,
+        read: ReadPage,
+        height: int,
+        changes: Sequence[Change],
+        moves: Sequence[Move],
+        pages: PageCache,
     ) -> None:
         self.read = read
         self.pages = pages
-        self.version = height.to_bytes(8, "big")
+        self.height = height
         self.steps = [nibbles(path) for path, _ in changes]
         # What a change makes of its own slot; the path of a removed key is told by its steps.
         self.leaves = [b"" if value is None else path + value for path, value in changes]
+        self.moving = {version for _, version in moves}
+        if moves:
+            # A move is a way that ends at a page, before all ways that lead on through it. Whatever
+            # the changes do, the page that it leads to stands: it is looked up in the map before.
+            ways = sorted(
+                [*zip(self.steps, self.leaves, strict=True), *((steps, b"") for steps, _ in moves)]
+            )
+            self.steps = [steps for steps, _ in ways]
+            self.leaves = [leaf for _, leaf in ways]
         self.writes: list[tuple[bytes, bytes]] = []
         self.stale: list[bytes] = []
 
@@ -127,13 +151,15 @@ class _Update:
 
     def write(self, steps: bytes, slot: Place, parts: list[Place]) -> None:
         """Collect a new page, which `slot` is to name."""
-        self.writes.append((page_key(steps, self.version), encode_page(parts)))
+        self.writes.append((page_key(steps, slot[HASH_BYTES:]), encode_page(parts)))
         self.pages.keep(slot, tuple(parts))
 
     def change(self, depth: int, parts: list[Place], start: int, end: int) -> bool:
         """Make the changes from `start` to `end` in a page; whether anything is different now."""
         steps = self.steps
         touched: set[int] = set()
+        while start < end and len(steps[start]) == depth:
+            start += 1  # moves of this very page end here
         while start < end:
             place = steps[start][depth]
             after = start + 1
@@ -160,7 +186,7 @@ class _Update:
         invariant(depth < DEPTH_MAX, "two keys with one path")
         page = self.page(depth, slot, start)
         parts = list(page)
-        if not self.change(depth, parts, start, end):
+        if not self.change(depth, parts, start, end) and slot[HASH_BYTES:] not in self.moving:
             self.pages.keep(slot, page)
             return slot
         steps = self.steps[start][:depth]
@@ -202,6 +228,8 @@ class _Update:
         if not top or len(top) == LEAF_BYTES:
             return top
         invariant(len(top) == HASH_BYTES, "the top of a page is a hash")
-        slot = top + self.version
+        number = len(self.writes) + 1  # 0 is the root's page
+        invariant(number < PAGES_PER_HEIGHT_MAX, "a block writes too many pages of the state map")
+        slot = top + page_version(self.height, number)
         self.write(steps, slot, parts)
         return slot

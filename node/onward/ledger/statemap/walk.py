@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onward.errors import CorruptionError
+from onward.ledger.statemap.cache import PageCache
 from onward.ledger.statemap.pages import (
     DEPTH_MAX,
     QUADS,
@@ -15,23 +16,31 @@ from onward.ledger.statemap.pages import (
     nibbles,
     page_top,
     quad_over,
+    version_height,
 )
 from onward.ledger.statemap.trie import EMPTY_ROOT, HASH_BYTES, LEAF_BYTES, key_path, place_hash
 
 
-def lookup(read: ReadPage, ref: MapRef, key: str) -> bytes | None:
-    """The value hash that the map holds for `key`, or None."""
+def lookup(read: ReadPage, ref: MapRef, key: str, pages: PageCache | None = None) -> bytes | None:
+    """The value hash that the map holds for `key`, or None.
+
+    `pages` saves reading, now and when the key is written; it belongs to the store behind `read`.
+    """
     if ref.root == EMPTY_ROOT:
         return None
-    path, version = key_path(key), ref.encode()[HASH_BYTES:]
+    path, slot = key_path(key), ref.encode()
     steps = nibbles(path)
+    cache = PageCache(0) if pages is None else pages
     for depth in range(DEPTH_MAX):
-        slot = load_page(read, steps[:depth], version)[steps[depth]]
+        page = cache.look(slot)
+        if page is None:
+            page = load_page(read, steps[:depth], slot[HASH_BYTES:])
+            cache.keep(slot, page)
+        slot = page[steps[depth]]
         if not slot:
             return None
         if len(slot) == LEAF_BYTES:
             return slot[HASH_BYTES:] if slot[:HASH_BYTES] == path else None
-        version = slot[HASH_BYTES:]
     raise CorruptionError("state map: pages below the last level")
 
 
@@ -52,8 +61,7 @@ def subtree(read: ReadPage, steps: bytes, named: bytes) -> Iterator[tuple[bytes,
     """`leaves` of the page at these nibbles. `named`: its hash and version, as above it."""
     expected, version = named[:HASH_BYTES], named[HASH_BYTES:]
     where = (
-        f"state map: page at {steps.hex()[1::2] or 'the root'}, "
-        f"version {int.from_bytes(version, 'big')}"
+        f"state map: page at {steps.hex()[1::2] or 'the root'}, height {version_height(version)}"
     )
     depth = len(steps)
     if depth == DEPTH_MAX:

@@ -9,6 +9,7 @@ from onward.ledger.store import TIP_KEY, WriteBatch
 from onward.replica.effects import Commit, Effects
 from onward.simulation.disk import SteppedDisk
 from onward.simulation.mutants.mutant import Mutant, on_disk
+from onward.storage.page_log import FOLDER as PAGES
 
 
 class SendBeforePersist(Mutant):
@@ -54,6 +55,24 @@ class _BatchesUnsynced(SteppedDisk):
     def _persist_group(self) -> bool:
         _without_sync(self._log)
         return super()._persist_group()
+
+
+class _PagesUnsynced(SteppedDisk):
+    """The page log is written and not synced before the database says that it is."""
+
+    def _settle_next(self) -> None:
+        files: Any = self._files
+        synced = files.sync
+
+        def sync(name: str) -> None:
+            if not name.startswith(f"{PAGES}/"):
+                synced(name)
+
+        files.sync = sync
+        try:
+            super()._settle_next()
+        finally:
+            files.sync = synced
 
 
 class _NamesUnsynced(SteppedDisk):
@@ -131,6 +150,7 @@ DISKS: dict[str, type[Mutant]] = {
     "durable-said-too-early": on_disk(_SaysTooEarly, "reboots"),
     "journal-not-synced": on_disk(_JournalUnsynced, "reboots"),
     "batch-log-not-synced": on_disk(_BatchesUnsynced, "reboots"),
+    "page-log-not-synced": on_disk(_PagesUnsynced, "reboots"),
     "segment-name-not-synced": on_disk(_NamesUnsynced, "rotations"),
     "torn-tail-not-cut": on_disk(_TailLeft, "reboots"),
     "undelivered-batch-passed-by": on_disk(_AllDelivered),

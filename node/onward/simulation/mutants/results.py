@@ -90,12 +90,12 @@ class _EarlyCheckpoints(Checkpoints):
     __slots__ = ()
 
     def _certify(self, height: int) -> Any:
-        whole = self._genesis
-        self._genesis = replace(whole, validators=_Fewer(whole.validators))  # type: ignore[arg-type]
+        whole = self._validators
+        self._validators = _Fewer(whole)  # type: ignore[assignment]
         try:
             return super()._certify(height)
         finally:
-            self._genesis = whole
+            self._validators = whole
 
 
 class _Fewer:
