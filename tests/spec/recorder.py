@@ -217,8 +217,8 @@ class WitnessedWorld(World):
             self.witnesses[host.name].say(message)
         super().on_sending(host, to, message)
 
-    def on_durable(self, host: Host, votes: Iterable[Vote]) -> None:
+    def on_durable(self, host: Host, votes: Iterable[Vote], epoch: int) -> None:
         given = tuple(votes)
         if host.name in self.witnesses:
             self.witnesses[host.name].sync(given)
-        super().on_durable(host, given)
+        super().on_durable(host, given, epoch)

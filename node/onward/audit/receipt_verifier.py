@@ -19,6 +19,7 @@ import binascii
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -46,6 +47,10 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 _HEX_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _UINT53_MAX = 2**53 - 1
+
+
+KeysAt = Callable[[int], dict[str, bytes]]
+"""Size of the log -> the validators' keys by the names that they sign notes with."""
 
 
 class Code(StrEnum):
@@ -92,33 +97,35 @@ class ReceiptSummary:
     validators: tuple[str, ...]
 
 
-def verify_receipt(receipt: bytes, genesis: bytes) -> ReceiptSummary:
+def verify_receipt(receipt: bytes, genesis: bytes, keys_at: KeysAt | None = None) -> ReceiptSummary:
     """Run every check on the bytes of a receipt file, given those of the genesis file.
+
+    `keys_at`: where validators changed, those who sign a log of a size (`epoch_verifier`).
 
     Raises:
         ReceiptError: the first check that failed.
     """
     chain_id, network, keys = read_genesis(genesis)
     transaction, proof, checkpoint, notes = _split(receipt)
-    _need((transaction[0], proof[0]) == HEADERS, Code.FORMAT, f"the headers are not {HEADERS}")
-    _need(len(transaction) >= 3, Code.FORMAT, "the transaction's part is cut off")
-    body_bytes = _bytes_after("body", transaction[1])
-    leaf_bytes = _bytes_after("leaf", transaction[-1])
-    _need(len(checkpoint) == 3, Code.FORMAT, f"a checkpoint of {len(checkpoint)} lines, not 3")
-    size, root = _number(checkpoint[1]), _base64(checkpoint[2], 32)
-    log_index, path = _read_proof(proof)
+    need((transaction[0], proof[0]) == HEADERS, Code.FORMAT, f"the headers are not {HEADERS}")
+    need(len(transaction) >= 3, Code.FORMAT, "the transaction's part is cut off")
+    body_bytes = bytes_after("body", transaction[1])
+    leaf_bytes = bytes_after("leaf", transaction[-1])
+    need(len(checkpoint) == 3, Code.FORMAT, f"a checkpoint of {len(checkpoint)} lines, not 3")
+    size, root = number(checkpoint[1]), from_base64(checkpoint[2], 32)
+    log_index, path = read_proof(proof)
 
-    body = _decode(body_bytes, _BODY, Code.BODY)
-    _need(body["format"] == 1, Code.BODY, f"body format {body['format']}, expected 1")
+    body = decode(body_bytes, _BODY, Code.BODY)
+    need(body["format"] == 1, Code.BODY, f"body format {body['format']}, expected 1")
     tx_hash = sha256(TAG_BODY + body_bytes).digest()
     parties = 1 + len(body["cosigners"])
     client_keys = _check_client(transaction[2:-1], tx_hash, chain_id, parties)
     leaf = _check_leaf(leaf_bytes, tx_hash, client_keys)
     origin = f"onward/{network}/{chain_id.hex()[:16]}"
-    _need(checkpoint[0] == origin, Code.CHAIN, f"{checkpoint[0][:80]!r} is not {origin!r}")
+    need(checkpoint[0] == origin, Code.CHAIN, f"{checkpoint[0][:80]!r} is not {origin!r}")
     text = "".join(f"{line}\n" for line in checkpoint).encode()
-    signed = _check_validators(notes, text, keys)
-    _check_inclusion(sha256(b"\x00" + leaf_bytes).digest(), log_index, size, path, root)
+    signed = check_validators(notes, text, keys if keys_at is None else keys_at(size))
+    check_inclusion(sha256(b"\x00" + leaf_bytes).digest(), log_index, size, path, root)
     return ReceiptSummary(
         tx_hash=tx_hash.hex(),
         contract=body["contract"],
@@ -144,22 +151,22 @@ def read_genesis(data: bytes) -> tuple[bytes, str, dict[str, bytes]]:
 
     The keys stand in the order that gives each validator its index. Raises `ReceiptError`.
     """
-    _need(len(data) <= GENESIS_BYTES_MAX, Code.GENESIS, f"{len(data)} bytes are too many")
+    need(len(data) <= GENESIS_BYTES_MAX, Code.GENESIS, f"{len(data)} bytes are too many")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_ordered, parse_float=_no_float)
         canonical = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         chain_id = sha256(TAG_GENESIS + canonical.encode()).digest()
-        _need(value["format"] == 1, Code.GENESIS, f"format {value['format']!r}, expected 1")
+        need(value["format"] == 1, Code.GENESIS, f"format {value['format']!r}, expected 1")
         network = value["network"]
         names = [item["name"] for item in value["validators"]]
         keys = [item["public_key"] for item in value["validators"]]
         formed = all(map(_NAME.fullmatch, [network, *names])) and all(map(_HEX_KEY.fullmatch, keys))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         _fail(Code.GENESIS, f"not a genesis: {type(error).__name__}: {error}")
-    _need(formed, Code.GENESIS, "the network's or a validator's name or key is out of form")
-    _need(1 <= len(names) <= VALIDATORS_MAX, Code.GENESIS, f"{len(names)} validators")
+    need(formed, Code.GENESIS, "the network's or a validator's name or key is out of form")
+    need(1 <= len(names) <= VALIDATORS_MAX, Code.GENESIS, f"{len(names)} validators")
     distinct = len(set(names)) == len(set(keys)) == len(names)
-    _need(distinct, Code.GENESIS, "a validator's name or key stands twice")
+    need(distinct, Code.GENESIS, "a validator's name or key stands twice")
     note_names = [f"{name}.{network}" for name in names]
     return chain_id, network, dict(zip(note_names, map(bytes.fromhex, keys), strict=True))
 
@@ -167,7 +174,7 @@ def read_genesis(data: bytes) -> tuple[bytes, str, dict[str, bytes]]:
 def _ordered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object with its keys in the order of RFC 8785, that of their UTF-16."""
     found = dict(sorted(pairs, key=lambda pair: pair[0].encode("utf-16-be")))
-    _need(len(found) == len(pairs), Code.GENESIS, "a key stands twice")
+    need(len(found) == len(pairs), Code.GENESIS, "a key stands twice")
     return found
 
 
@@ -177,25 +184,26 @@ def _no_float(literal: str) -> NoReturn:
 
 def _split(data: bytes) -> tuple[list[str], list[str], list[str], list[str]]:
     """Check 2. The lines of the four parts."""
-    _need(len(data) <= RECEIPT_BYTES_MAX, Code.FORMAT, f"{len(data)} bytes are too many")
+    need(len(data) <= RECEIPT_BYTES_MAX, Code.FORMAT, f"{len(data)} bytes are too many")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         _fail(Code.FORMAT, f"not UTF-8 at byte {error.start}")
-    _need(all(c >= " " or c == "\n" for c in text), Code.FORMAT, "a control character")
-    _need(text.endswith("\n"), Code.FORMAT, "the last line has no end")
+    need(all(c >= " " or c == "\n" for c in text), Code.FORMAT, "a control character")
+    need(text.endswith("\n"), Code.FORMAT, "the last line has no end")
     parts = [part.split("\n") for part in text[:-1].split("\n\n")]
     if len(parts) != 4 or not all(line for part in parts for line in part):
         _fail(Code.FORMAT, f"{len(parts)} parts, expected 4 with one empty line between")
     return parts[0], parts[1], parts[2], parts[3]
 
 
-def _bytes_after(word: str, line: str) -> bytes:
-    _need(line.startswith(f"{word} "), Code.FORMAT, f"{line[:80]!r}, expected {word!r}")
-    return _base64(line.removeprefix(f"{word} "))
+def bytes_after(word: str, line: str) -> bytes:
+    """What stands in base64 behind a word."""
+    need(line.startswith(f"{word} "), Code.FORMAT, f"{line[:80]!r}, expected {word!r}")
+    return from_base64(line.removeprefix(f"{word} "))
 
 
-def _base64(value: str, size: int | None = None) -> bytes:
+def from_base64(value: str, size: int | None = None) -> bytes:
     """Standard base64 in its one canonical form."""
     try:
         data = base64.b64decode(value.encode("ascii"), validate=True)
@@ -203,19 +211,21 @@ def _base64(value: str, size: int | None = None) -> bytes:
         data = b""
     if not data or base64.b64encode(data).decode() != value:
         _fail(Code.FORMAT, f"{value[:80]!r} is not canonical base64")
-    _need(size in (None, len(data)), Code.FORMAT, f"{len(data)} bytes in base64, not {size}")
+    need(size in (None, len(data)), Code.FORMAT, f"{len(data)} bytes in base64, not {size}")
     return data
 
 
-def _number(value: str) -> int:
-    _need(_NUMBER.fullmatch(value) is not None, Code.FORMAT, f"{value[:80]!r} is no number")
+def number(value: str) -> int:
+    """A decimal without leading zeros."""
+    need(_NUMBER.fullmatch(value) is not None, Code.FORMAT, f"{value[:80]!r} is no number")
     return int(value)
 
 
-def _read_proof(lines: list[str]) -> tuple[int, list[bytes]]:
-    _need(lines[1:2] != [] and lines[1].startswith("index "), Code.FORMAT, "proof without index")
-    _need(len(lines) - 2 <= PROOF_HASHES_MAX, Code.FORMAT, f"a path of {len(lines) - 2} hashes")
-    return _number(lines[1].removeprefix("index ")), [_base64(line, 32) for line in lines[2:]]
+def read_proof(lines: list[str]) -> tuple[int, list[bytes]]:
+    """Index and path of a C2SP tlog-proof."""
+    need(lines[1:2] != [] and lines[1].startswith("index "), Code.FORMAT, "proof without index")
+    need(len(lines) - 2 <= PROOF_HASHES_MAX, Code.FORMAT, f"a path of {len(lines) - 2} hashes")
+    return number(lines[1].removeprefix("index ")), [from_base64(line, 32) for line in lines[2:]]
 
 
 # field number: (name, kind, least, most, repeated at most); kind is uint, text or raw
@@ -244,7 +254,7 @@ _LEAF: dict[int, _Field] = {
 }
 
 
-def _decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any]:
+def decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any]:
     """Proto3 wire form without its freedoms: ascending, minimal, no defaults, nothing unknown."""
     found: dict[str, Any] = {}
     position, last = 0, 0
@@ -255,13 +265,13 @@ def _decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any
             _fail(code, f"unknown field or wire type {tag}")
         name, kind, least, most, repeated = field
         ascends = tag > last or (tag == last and repeated > 0)
-        _need(ascends, code, f"field {name} is out of order or stands twice")
+        need(ascends, code, f"field {name} is out of order or stands twice")
         last = tag
         value: Any
         value, position = _varint(data, position, code)
         measure = value
         if kind != "uint":
-            _need(value <= len(data) - position, code, f"field {name} is cut off")
+            need(value <= len(data) - position, code, f"field {name} is cut off")
             value, position = data[position : position + value], position + value
         if measure == 0 or not least <= measure <= most:
             _fail(code, f"field {name} is {measure}, expected {max(least, 1)} to {most}")
@@ -272,10 +282,10 @@ def _decode(data: bytes, fields: dict[int, _Field], code: Code) -> dict[str, Any
                 _fail(code, f"field {name} is not UTF-8")
         if repeated:
             value = [*found.get(name, []), value]
-            _need(len(value) <= repeated, code, f"field {name} has more than {repeated} values")
+            need(len(value) <= repeated, code, f"field {name} has more than {repeated} values")
         found[name] = value
     for name, kind, least, _, repeated in fields.values():
-        _need(name in found or repeated > 0 or least == 0, code, f"field {name} is missing")
+        need(name in found or repeated > 0 or least == 0, code, f"field {name} is missing")
         found.setdefault(name, [] if repeated else 0 if kind == "uint" else b"")
     return found
 
@@ -285,7 +295,7 @@ def _varint(data: bytes, position: int, code: Code) -> tuple[int, int]:
     for count, byte in enumerate(data[position : position + 10]):
         value |= (byte & 0x7F) << 7 * count
         if byte < 0x80:
-            _need(value < 2**64 and (byte > 0 or not count), code, f"varint at byte {position}")
+            need(value < 2**64 and (byte > 0 or not count), code, f"varint at byte {position}")
             return value, position + count + 1
     raise ReceiptError(code, f"the varint at byte {position} does not end")
 
@@ -295,56 +305,61 @@ def _check_client(lines: list[str], tx_hash: bytes, chain_id: bytes, parties: in
     current, steps = sha256(b"\x00" + tx_hash).digest(), 0
     while steps < len(lines) and lines[steps].startswith(("left ", "right ")):
         side, _, value = lines[steps].partition(" ")
-        sibling = _base64(value, 32)
+        sibling = from_base64(value, 32)
         pair = sibling + current if side == "left" else current + sibling
         current = sha256(b"\x01" + pair).digest()
         steps += 1
-    _need(steps <= ENVELOPE_PATH_MAX, Code.FORMAT, f"{steps} siblings")
+    need(steps <= ENVELOPE_PATH_MAX, Code.FORMAT, f"{steps} siblings")
     count = len(lines) - steps
-    _need(count <= SIGNERS_MAX, Code.FORMAT, f"{count} signer lines, at most {SIGNERS_MAX}")
-    _need(count >= parties, Code.CLIENT, f"{count} signatures for {parties} signing parties")
+    need(count <= SIGNERS_MAX, Code.FORMAT, f"{count} signer lines, at most {SIGNERS_MAX}")
+    need(count >= parties, Code.CLIENT, f"{count} signatures for {parties} signing parties")
     message = SIGN_ENVELOPE + chain_id + current
     keys: list[bytes] = []
     for line in lines[steps:]:
         word, key_text, signature_text = [*line.split(" "), "", ""][:3]
-        _need(word == "signer" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signer")
-        keys.append(_base64(key_text, 32))
-        if not is_signed(keys[-1], message, _base64(signature_text, 64)):
+        need(word == "signer" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signer")
+        keys.append(from_base64(key_text, 32))
+        if not is_signed(keys[-1], message, from_base64(signature_text, 64)):
             _fail(Code.CLIENT, f"the signature under {keys[-1].hex()} is not valid here")
-    _need(len(set(keys)) == len(keys), Code.CLIENT, "one key signs twice")
+    need(len(set(keys)) == len(keys), Code.CLIENT, "one key signs twice")
     return keys
 
 
 def _check_leaf(data: bytes, tx_hash: bytes, client_keys: list[bytes]) -> dict[str, Any]:
     """Check 5. The keys are bound as canonical bytes: each is field 1, of 32 bytes."""
-    leaf = _decode(data, _LEAF, Code.LEAF)
-    _need(leaf["kind"] == 1, Code.LEAF, f"a leaf of kind {leaf['kind']}, expected 1")
-    _need(leaf["tx_hash"] == tx_hash, Code.LEAF, f"the leaf is of {leaf['tx_hash'].hex()}")
+    leaf = decode(data, _LEAF, Code.LEAF)
+    need(leaf["kind"] == 1, Code.LEAF, f"a leaf of kind {leaf['kind']}, expected 1")
+    need(leaf["tx_hash"] == tx_hash, Code.LEAF, f"the leaf is of {leaf['tx_hash'].hex()}")
     signers = b"".join(b"\x0a\x20" + key for key in client_keys)
     bound = leaf["signers_hash"] == sha256(TAG_SIGNERS + signers).digest()
-    _need(bound, Code.LEAF, "the leaf is of this body under other signers")
+    need(bound, Code.LEAF, "the leaf is of this body under other signers")
     agrees = (leaf["code"] == "OK") == (leaf["outcome"] == 1)
-    _need(agrees, Code.LEAF, f"code {leaf['code']} contradicts outcome {leaf['outcome']}")
+    need(agrees, Code.LEAF, f"code {leaf['code']} contradicts outcome {leaf['outcome']}")
     return leaf
 
 
-def _check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> list[str]:
+def check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> list[str]:
     """Checks 7 and 8. Unlike C2SP, which ignores unknown lines, only validators' are allowed."""
     signed: list[str] = []
     for line in lines:
         dash, name, value = [*line.split(" "), "", ""][:3]
-        _need(dash == "—" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signature")
-        data = _base64(value, 68)
-        _need(name in keys, Code.SIGNER, f"{name[:80]!r} is no validator of this genesis")
+        need(dash == "—" and line.count(" ") == 2, Code.FORMAT, f"{line[:80]!r} is no signature")
+        data = from_base64(value, 68)
+        need(name in keys, Code.SIGNER, f"{name[:80]!r} is no validator of this genesis")
         key_id = sha256(f"{name}\n\x01".encode() + keys[name]).digest()[:4]
-        _need(data[:4] == key_id, Code.SIGNER, f"the key id of {name} is of another key")
-        _need(name not in signed, Code.SIGNER, f"{name} signs twice")
-        _need(is_signed(keys[name], text, data[4:]), Code.SIGNER, f"{name} did not sign this")
+        need(data[:4] == key_id, Code.SIGNER, f"the key id of {name} is of another key")
+        need(name not in signed, Code.SIGNER, f"{name} signs twice")
+        need(is_signed(keys[name], text, data[4:]), Code.SIGNER, f"{name} did not sign this")
         signed.append(name)
     quorum = len(keys) - (len(keys) - 1) // 3
     counted = f"{len(signed)} validators of {len(keys)} signed, {quorum} needed"
-    _need(len(signed) >= quorum, Code.QUORUM, counted)
+    need(len(signed) >= quorum, Code.QUORUM, counted)
     return signed
+
+
+def is_name(value: str) -> bool:
+    """Whether a validator may be called so."""
+    return _NAME.fullmatch(value) is not None
 
 
 def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
@@ -356,23 +371,24 @@ def is_signed(key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def _check_inclusion(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> None:
+def check_inclusion(leaf: bytes, index: int, size: int, path: list[bytes], root: bytes) -> None:
     """Check 9, RFC 6962. The path holds a sibling for each level that has one, and no more."""
-    _need(index < size, Code.INCLUSION, f"leaf {index} is outside a log of {size}")
+    need(index < size, Code.INCLUSION, f"leaf {index} is outside a log of {size}")
     current, place, last, used = leaf, index, size - 1, 0
     while last:
         if place & 1 or place < last:
-            _need(used < len(path), Code.INCLUSION, f"the path ends after {used} hashes")
+            need(used < len(path), Code.INCLUSION, f"the path ends after {used} hashes")
             pair = path[used] + current if place & 1 else current + path[used]
             current = sha256(b"\x01" + pair).digest()
             used += 1
         place >>= 1
         last >>= 1
-    _need(used == len(path), Code.INCLUSION, f"the path has {len(path)} hashes, not {used}")
-    _need(current == root, Code.INCLUSION, f"the path leads to {current.hex()}, not to the root")
+    need(used == len(path), Code.INCLUSION, f"the path has {len(path)} hashes, not {used}")
+    need(current == root, Code.INCLUSION, f"the path leads to {current.hex()}, not to the root")
 
 
-def _need(condition: bool, code: Code, message: str) -> None:  # noqa: FBT001
+def need(condition: bool, code: Code, message: str) -> None:  # noqa: FBT001
+    """Raise `ReceiptError` unless the condition holds."""
     if not condition:
         _fail(code, message)
 

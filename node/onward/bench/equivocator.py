@@ -107,6 +107,7 @@ def kit_for(home: NodeHome) -> LiarKit:
         chain_id=home.genesis.chain_id,
         index=home.index,
         size=home.genesis.validators.size,
+        machines=home.genesis.validators.size,
         counts=Counter(),
     )
 

@@ -11,14 +11,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from onward.audit.receipt_verifier import (
-    RECEIPT_BYTES_MAX,
-    ReceiptSummary,
-    verify_receipt,
-)
+from onward.audit.epoch_verifier import EPOCHS_BYTES_MAX, verify_across
+from onward.audit.receipt_verifier import RECEIPT_BYTES_MAX, ReceiptSummary
 from onward.cli.offline import file_and_genesis, judge
 from onward.cli.output import answer, json_option, plain_table
-from onward.cli.target import Target, hex_id, target_options
+from onward.cli.target import Target, hex_id, read_start, target_options
 
 
 @click.group()
@@ -41,16 +38,23 @@ def get(tx_hash: str, target: Target) -> None:
 
 @receipt.command()
 @file_and_genesis
+@click.option(
+    "--epochs",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where validators changed: the proofs of `onward validators proofs`.",
+)
 @json_option
-def verify(file: Path, genesis: Path) -> None:
+def verify(file: Path, genesis: Path, epochs: Path | None) -> None:
     """Verify a receipt with the genesis and nothing else: no node, no network.
 
     Exit 1 where it does not hold.
     """
+    proofs = b"" if epochs is None else read_start(epochs, EPOCHS_BYTES_MAX + 1)
     judge(
         file,
         genesis,
-        verify_receipt,
+        lambda receipt, document: verify_across(receipt, document, proofs),
         bytes_max=RECEIPT_BYTES_MAX,
         show=_show,
         otherwise="does not verify",

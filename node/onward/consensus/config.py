@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onward.crypto.signing import Signer, Verify
-from onward.ledger.block import Cut, Executed
+from onward.ledger.block import BLOCK_FORMAT, Block, Cut, Executed
 from onward.ledger.genesis import Parameters
 from onward.types import ValidatorIndex, ValidatorSet
 
@@ -31,3 +31,19 @@ class Payload:
     executed: Executed
     last: bool
     next_set_hash: bytes
+
+    def block_on(self, above: Block, parent: bytes, view: int) -> Block:
+        """The block with this payload on `above`, whose digest is `parent`, in `view`."""
+        return Block(
+            format=BLOCK_FORMAT,
+            epoch=above.epoch,
+            view=view,
+            height=above.height + 1,
+            parent_view=above.view,
+            parent=parent,
+            time_ms=self.time_ms,
+            cut=self.cut,
+            executed=self.executed,
+            last=self.last,
+            next_set_hash=self.next_set_hash,
+        )

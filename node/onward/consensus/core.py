@@ -18,13 +18,11 @@ Every vote passes the safety kernel, promises.py: S1 one vote per (kind, view), 
 and FINALIZE in one view, S3 nothing at or below the floor, J NOTARIZE only what is justified,
 F FINALIZE only what is notarized.
 
-Why no two blocks at one height are delivered: two quorums share an honest voter. So one block per
-view is notarized (S1), no view is both finalized and nullified (S2), and a finalized block and its
-ancestors are notarized (F, J). Were a < b finalized and a's block no ancestor of b's, some
-notarized block of b's branch had a view above a and its parent's below; by J view a was nullified,
-a contradiction.
+The epoch ends at the first block of a branch that says it is the *last*: its finalization, or that
+of a *filler* behind it, delivers the branch up to there, and no rule fires any more.
 
-Source: Chan, Pass: Simplex Consensus (TCC 2023). docs/spec/consensus.md lists how this one differs.
+Source: Chan, Pass: Simplex Consensus (TCC 2023). docs/spec/consensus.md argues why no two blocks at
+one height are delivered, and lists how this one differs.
 """
 
 from __future__ import annotations
@@ -38,6 +36,7 @@ from onward.consensus.effects import (
     Build,
     CoreEffect,
     Deliver,
+    EpochEnded,
     EvidenceFound,
     FarBehind,
     ForkDetected,
@@ -45,6 +44,7 @@ from onward.consensus.effects import (
     SendTo,
     VoteForgotten,
 )
+from onward.consensus.epochs import end_at, part_at_last, unsigned_final
 from onward.consensus.evidence import conflicts_between, votes_of
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.knowledge import Knowledge
@@ -59,7 +59,7 @@ from onward.consensus.tally import Tally
 from onward.consensus.timing import ViewTimer
 from onward.consensus.tree import BlockTree, Stray
 from onward.errors import DivergenceError, invariant
-from onward.ledger.block import BLOCK_FORMAT, Block, Cut, block_digest
+from onward.ledger.block import Block, Cut, block_digest
 from onward.types import NIL, Digest, Height, ValidatorIndex, View
 
 _HASTY_REFUSALS_VIEWS_MAX = 3  # from so many open views on, a bad proposal waits for the timer
@@ -90,6 +90,7 @@ class Core:
         self._answered = Answered(config.parameters.timeout_ms)
         self._lag = Lag()
         self._now_ms = 0
+        self._is_over = False
         self._out = Outbox()
 
     # -- what the replica may ask ----------------------------------------------------------------
@@ -250,6 +251,8 @@ class Core:
             self._tree.replant(root, final.digest)
             self._known.learn_final(final)
             self._forget()
+            if root.last:
+                self._end()
         self._run()
         return self._out.flush()
 
@@ -402,7 +405,7 @@ class Core:
         self._pursue()
 
     def _apply_rules(self) -> None:
-        while (
+        while not self._is_over and (
             self._enter()
             or self._propose()
             or self._notarize()
@@ -435,19 +438,7 @@ class Core:
     def _put_forward(self, parent: Digest, payload: Payload) -> None:
         """Make the proposal; the NOTARIZE vote that follows signs it."""
         above = self._tree.block(parent)
-        block = Block(
-            format=BLOCK_FORMAT,
-            epoch=self._config.validators.epoch,
-            view=self._view,
-            height=above.height + 1,
-            parent_view=above.view,
-            parent=parent,
-            time_ms=payload.time_ms,
-            cut=payload.cut,
-            executed=payload.executed,
-            last=payload.last,
-            next_set_hash=payload.next_set_hash,
-        )
+        block = payload.block_on(above, parent, self._view)
         fault = self._tree.header_fault(block)
         invariant(fault is None, f"the own proposal is wrong: {fault}")
         digest = block_digest(block)
@@ -487,12 +478,16 @@ class Core:
         top = self._known.top
         if top.view <= self._known.final.view or not self._tree.is_valid(top.digest):
             return False
-        blocks = self._tree.chain_to(top.digest)
+        blocks, fillers = part_at_last(self._tree.chain_to(top.digest))
         records = tuple(self._known.record_of(block) for block in blocks)
-        self._out.add(Deliver(blocks=blocks, final=top, records=records))
-        self._tree.advance(blocks[-1], top.digest)
+        final = unsigned_final(blocks[-1], fillers[0].parent) if fillers else top
+        self._out.add(Deliver(blocks=blocks, final=final, records=records))
+        self._tree.advance(blocks[-1], final.digest)
         self._known.learn_final(top)
         self._forget()
+        if blocks[-1].last:
+            self._end()
+            self._out.add(EpochEnded(end=end_at(self.root, fillers, top)))
         return True
 
     # -- promises ----------------------------------------------------------------------------------
@@ -521,6 +516,8 @@ class Core:
 
     def _pursue(self) -> None:
         """Fetch and judge what the rules wait for."""
+        if self._is_over:
+            return
         goals = dict.fromkeys(self._known.open_digests(), False)
         proposal = self._proposed.get(self._view)
         if proposal is not None and self._known.is_justified(self._tree.block(proposal)):
@@ -587,6 +584,12 @@ class Core:
             open_views=self._open_views(),
             is_pending=self._is_pending,
         )
+
+    def _end(self) -> None:
+        """The root is the last block of the epoch: there is nothing more to decide."""
+        self._is_over = True
+        self._timer.stop()
+        self._pursuit = Pursuit(self._tree)
 
     def _forget(self) -> None:
         """Drop what the last finalization settled."""

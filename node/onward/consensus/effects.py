@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from onward.consensus.epochs import EpochEnd
 from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import Certificate, Packet, Vote
 from onward.ledger.block import Batch, Block
@@ -107,6 +108,13 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EpochEnded:
+    """The last block that was delivered ends the epoch: the core gives no further vote."""
+
+    end: EpochEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFound:
     """Two votes of one validator that no honest one gives both."""
 
@@ -159,6 +167,7 @@ CoreEffect = (
     | Validate
     | FetchBlock
     | Deliver
+    | EpochEnded
     | EvidenceFound
     | VoteForgotten
     | Misbehaved

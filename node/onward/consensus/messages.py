@@ -74,7 +74,7 @@ class CheckpointSignature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """Knowledge. The votes and the checkpoint signatures are the sender's own.
+    """Knowledge of one epoch. The votes and the checkpoint signatures are the sender's own.
 
     `status` is 0, or the sender's view when it asks to be told what it lacks. `height` is how far
     the sender has delivered. `tips` says, per lane, up to where the sender holds checked, durable
@@ -93,6 +93,7 @@ class Packet:
         tuple[CheckpointSignature, ...],
         nested(7, CheckpointSignature, count=limits.PACKET_CHECKPOINTS_MAX),
     ]
+    epoch: Annotated[int, uint(8, maximum=_U53)] = 0
 
 
 EMPTY_PACKET = Packet(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from onward import limits
 from onward.consensus.effects import CoreEffect, FetchBlock, Validate
+from onward.consensus.timing import NEVER_MS
 from onward.consensus.tree import BlockTree
 from onward.types import Digest
 
-NEVER_MS = 2**62
+__all__ = ["NEVER_MS", "Pursuit"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from onward.ledger.genesis import Parameters
 from onward.types import ValidatorSet
 
+NEVER_MS = 2**62
 _PATIENT_VIEWS = 3
 
 
@@ -65,6 +66,11 @@ class ViewTimer:
         """The deadline passed, and the view still stands: come back to repeat what was said."""
         self._is_expired = True
         self.deadline_ms = now_ms + self._parameters.timeout_ms
+
+    def stop(self) -> None:
+        """There are no more views."""
+        self._is_expired = True
+        self.deadline_ms = NEVER_MS
 
     def _is_silent(self, leader: int, left_ms: int, now_ms: int) -> bool:
         """Whether the leader seems dead while a quorum of the others is alive.

@@ -287,8 +287,24 @@ def _cause_of(node: NodeSeen, end: EndSeen, seen: Observations) -> tuple[Code, s
 
 
 def abstaining_findings(seen: Observations) -> tuple[Finding, ...]:
-    """Validators that follow without a vote: their disks were put back to an earlier state."""
-    return tuple(
+    """Nodes that follow without a vote.
+
+    The disks of some were put back to an earlier state; the others, who are in no view, are no
+    validators in this epoch.
+    """
+    followers = tuple(
+        Finding(
+            code=Code.ABSTAINS,
+            who=(node.name,),
+            sentence=f"{node.name} is no validator in epoch {node.answer.epoch}: it only follows",
+            because=("the set of this epoch does not hold its key",),
+            advice="nothing, if that is meant; onward validators show tells who is in the set",
+            costs_vote=False,
+        )
+        for node in seen.answering
+        if node.answer is not None and node.answer.abstains and node.answer.view == 0
+    )
+    return followers + tuple(
         Finding(
             code=Code.ABSTAINS,
             who=(node.name,),
@@ -299,7 +315,7 @@ def abstaining_findings(seen: Observations) -> tuple[Finding, ...]:
             "vote again only under a new key",
         )
         for node in seen.answering
-        if node.answer is not None and node.answer.abstains
+        if node.answer is not None and node.answer.abstains and node.answer.view > 0
     )
 
 

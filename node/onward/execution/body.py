@@ -15,6 +15,7 @@ from onward.ledger.transaction import Body, Transaction
 from onward.system.contracts import active_version
 from onward.system.parties import NAMESPACE, read_party
 from onward.system.registry import PartyRegistry
+from onward.system.validators import ChainHistory
 from onward_chaincode.contract import Call, Contract, Event, Recorded, Refuse
 
 ContractFor = Callable[[str, int], Contract | None]
@@ -74,8 +75,12 @@ def execute_body(
     height: int,
     time_ms: int,
     contract_for: ContractFor,
+    history: ChainHistory | None = None,
 ) -> BodyResult:
-    """Execute one body on `state`, which is left as it was: the result carries the writes."""
+    """Execute one body on `state`, which is left as it was: the result carries the writes.
+
+    `history`: the chain below the block, which only the system's own contract is shown.
+    """
     void = judge_void(state, transaction, time_ms)
     if void is not None:
         return _dropped(None, void[0], "", void[1])
@@ -83,7 +88,8 @@ def execute_body(
     try:
         contract = _contract(state, body, height, contract_for)
         overlay = Overlay(state)
-        context = TransactionContext(overlay, transaction, time_ms)
+        seen = history if body.contract == NAMESPACE else None
+        context = TransactionContext(overlay, transaction, time_ms, seen)
         recorded = contract.apply(context, Call(type=body.type, payload=body.payload))
         if context.event is None:
             return _dropped(Outcome.REFUSED, RejectCode.FAULT, "", "contract emitted no event")

@@ -8,6 +8,7 @@ from onward.execution.overlay import Overlay, State
 from onward.ledger.leaf import EVERYONE, LedgerEvent
 from onward.ledger.transaction import Transaction, is_party_id
 from onward.system.parties import read_party
+from onward.system.validators import ChainHistory
 from onward_chaincode.contract import Json, Party
 from onward_proto.documents import DocumentError, canonical_document
 
@@ -48,16 +49,23 @@ class Namespace:
 class TransactionContext(Namespace):
     """`onward_chaincode.contract.Context` over an overlay, which is dropped on a refusal."""
 
-    __slots__ = ("_overlay", "_time_ms", "_transaction", "_written_bytes", "event")
+    __slots__ = ("_overlay", "_time_ms", "_transaction", "_written_bytes", "event", "history")
 
-    def __init__(self, overlay: Overlay, transaction: Transaction, time_ms: int) -> None:
-        """`time_ms` is the block's time."""
+    def __init__(
+        self,
+        overlay: Overlay,
+        transaction: Transaction,
+        time_ms: int,
+        history: ChainHistory | None = None,
+    ) -> None:
+        """`time_ms` is the block's time; `history` is for the system's own contract alone."""
         super().__init__(overlay, transaction.body.contract)
         self._overlay = overlay
         self._transaction = transaction
         self._time_ms = time_ms
         self._written_bytes = 0
         self.event: LedgerEvent | None = None
+        self.history = history
 
     @property
     def time_ms(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from onward.errors import CorruptionError, RejectCode, RejectedError
+from onward.execution.block import StoredHistory
 from onward.execution.body import BodyResult, ContractFor, execute_body
 from onward.execution.context import Namespace
 from onward.execution.overlay import Overlay, StoredState
@@ -111,6 +112,7 @@ def dry_run(
         height=tip.height + 1,
         time_ms=question_time(tip, now_ms),
         contract_for=contract_for,
+        history=StoredHistory(store, tip.height + 1),
     )
 
 

@@ -18,16 +18,20 @@ from onward.errors import CorruptionError, PeerFault
 from onward.ledger.genesis import Genesis
 from onward.ledger.store import EVIDENCE, Store, WriteBatch, prefix_end, u64
 from onward.replica.outbox import Outbox
+from onward.replica.standing import validators_of
 from onward_proto.canonical import CanonicalError, decode, encode
 
-_Place = tuple[int, str, int]
+_Cheater = tuple[int, int]
+"""An epoch, and a place in its set."""
+
+_Place = tuple[_Cheater, str, int]
 """Who did what where: the signer, and the offence."""
 
 
 class Accusations:
     """Evidence by what it proves, as the store has it. `out` gives the outbox of the step."""
 
-    __slots__ = ("_counts", "_genesis", "_out", "_places", "_verify", "held")
+    __slots__ = ("_counts", "_genesis", "_out", "_places", "_store", "_verify", "held")
 
     def __init__(
         self, genesis: Genesis, verify: Verify, store: Store, out: Callable[[], Outbox]
@@ -36,9 +40,10 @@ class Accusations:
         self._genesis = genesis
         self._verify = verify
         self._out = out
+        self._store = store
         self.held = read_evidence(store)  # in the order of the store, then as it came
         self._places = {_place_of(item) for item in self.held}
-        self._counts = Counter(item.signer for item in self.held)
+        self._counts = Counter(map(_cheater, self.held))
 
     def accuse(self, evidence: Evidence) -> None:
         """Keep and tell evidence whose signatures are known to be valid, if it is new."""
@@ -46,9 +51,10 @@ class Accusations:
             return
         self.held = (*self.held, evidence)
         self._places.add(_place_of(evidence))
-        self._counts[evidence.signer] += 1
+        self._counts[_cheater(evidence)] += 1
         out, (offence, at) = self._out(), offence_of(evidence)
-        out.happened("evidence", signer=evidence.signer, offence=offence, at=at)
+        place = {"epoch": evidence.epoch} if evidence.epoch else {}
+        out.happened("evidence", signer=evidence.signer, offence=offence, at=at, **place)
         out.store.append(WriteBatch(entries=((_key_of(evidence), encode(evidence)),)))
         out.send(None, evidence)
 
@@ -56,22 +62,23 @@ class Accusations:
         """Take what a peer tells. Raises `PeerFault` where it proves nothing."""
         if is_formed(evidence) and not self._is_news(evidence):
             return  # before anything is verified: repeating it costs nobody anything
-        fault = evidence_fault(
-            evidence, self._genesis.chain_id, self._genesis.validators, self._verify
-        )
+        validators = validators_of(self._store, self._genesis, evidence.epoch)
+        if validators is None:
+            raise PeerFault(f"evidence of epoch {evidence.epoch}, which never was")
+        fault = evidence_fault(evidence, self._genesis.chain_id, validators, self._verify)
         if fault is not None:
             raise PeerFault(fault)
         self.accuse(evidence)
 
     def of_each(self) -> tuple[Evidence, ...]:
         """The first piece against each cheater."""
-        first: dict[int, Evidence] = {}
+        first: dict[_Cheater, Evidence] = {}
         for item in self.held:
-            first.setdefault(item.signer, item)
+            first.setdefault(_cheater(item), item)
         return tuple(first.values())
 
     def _is_news(self, evidence: Evidence) -> bool:
-        has_room = self._counts[evidence.signer] < limits.EVIDENCE_PER_SIGNER_MAX
+        has_room = self._counts[_cheater(evidence)] < limits.EVIDENCE_PER_SIGNER_MAX
         return has_room and _place_of(evidence) not in self._places
 
 
@@ -86,10 +93,15 @@ def read_evidence(store: Store) -> tuple[Evidence, ...]:
     return tuple(found)
 
 
+def _cheater(evidence: Evidence) -> _Cheater:
+    return evidence.epoch, evidence.signer
+
+
 def _place_of(evidence: Evidence) -> _Place:
-    return evidence.signer, *offence_of(evidence)
+    return _cheater(evidence), *offence_of(evidence)
 
 
 def _key_of(evidence: Evidence) -> bytes:
     name, at = offence_of(evidence)
-    return EVIDENCE + evidence.signer.to_bytes(1, "big") + u64(at) + name.encode()
+    epoch = u64(evidence.epoch) if evidence.epoch else b""
+    return EVIDENCE + evidence.signer.to_bytes(1, "big") + u64(at) + name.encode() + epoch

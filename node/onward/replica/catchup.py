@@ -7,11 +7,12 @@ a slow one hold us back: the next page comes from the next peer, whatever the la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onward import limits
 from onward.consensus.certificates import VoteVerifier
+from onward.consensus.epochs import EpochEnd, end_at, unsigned_final
 from onward.consensus.messages import Certificate, ChainEntry, ChainPage, VoteKind
 from onward.errors import PeerFault
 from onward.execution.block import OrderedBlock
@@ -36,6 +37,7 @@ class VerifiedPage:
 
     ordered: tuple[OrderedBlock, ...]
     final: Certificate  # of the last block; without signatures if a later one finalizes it
+    end: EpochEnd | None  # where the last block ends its epoch
 
 
 class CatchUp:
@@ -45,6 +47,7 @@ class CatchUp:
         "_asked_at_ms",
         "_chain_id",
         "_me",
+        "_others",
         "_peer",
         "_size",
         "_useless",
@@ -61,6 +64,7 @@ class CatchUp:
         self._chain_id = chain_id
         self._me = me
         self._size = validators.size
+        self._others = self._size - (me < self._size)  # who only follows is behind the last place
         self._validators = validators
         self._verify = verify
         self._verifier = VoteVerifier(chain_id, validators, verify)
@@ -75,7 +79,7 @@ class CatchUp:
 
     def ask(self, height: int, now_ms: int) -> ValidatorIndex | None:
         """The peer to ask for what follows `height`, if it is time to ask."""
-        if self._size == 1 or self.target <= height:
+        if not self._others or self.target <= height:
             return None
         if self._asked_at_ms is not None:
             if now_ms < self._asked_at_ms + limits.CATCH_UP_RETRY_MS:
@@ -90,8 +94,12 @@ class CatchUp:
             return None
         return self._asked_at_ms + limits.CATCH_UP_RETRY_MS
 
-    def open(self, peer: ValidatorIndex, page: ChainPage, root: Block) -> VerifiedPage | None:
+    def open(
+        self, peer: ValidatorIndex, page: ChainPage, root: Block, digest: bytes = b""
+    ) -> VerifiedPage | None:
         """What a page adds behind `root`; None if it adds nothing.
+
+        `digest`: of `root`, where that is not its own: as the root of a later epoch.
 
         Raises `PeerFault` for a page that no honest peer sends.
         """
@@ -100,20 +108,25 @@ class CatchUp:
             self._asked_at_ms = None
             self._turn()
             self._useless += 1
-            if self._useless >= self._size - 1:
+            if self._useless >= self._others:
                 # Nobody has more: the hint that set the target was a lie, or comes again.
                 self.target, self._useless = root.height, 0
         entries = _entries_behind(root, page)
         if not entries:
             return None
+        if any(entry.block.last for entry in entries[:-1]):
+            raise PeerFault("a page that goes on behind the last block of an epoch")
         if page.final is None:
             raise PeerFault(f"page from height {root.height + 1} without a finalization")
         blocks = [*(entry.block for entry in entries), *page.links]
-        digests = _linked(root, blocks)
+        digests = _linked(root, digest or block_digest(root), blocks)
         self._check_final(page.final, blocks[-1], digests[-1])
         tail_final = unsigned_final(entries[-1].block, digests[len(entries) - 1])
         final = tail_final if page.links else page.final
         verified = self._verified(entries, final, root, digests)
+        if entries[-1].block.last:
+            end = end_at(entries[-1].block, page.links, page.final)
+            verified = replace(verified, end=end)
         self._useless = 0
         self.target = max(target, page.tip)
         return verified
@@ -141,7 +154,7 @@ class CatchUp:
                 )
             )
             cut = entry.block.cut
-        return VerifiedPage(ordered=tuple(ordered), final=final)
+        return VerifiedPage(ordered=tuple(ordered), final=final, end=None)
 
     def _check_final(self, final: Certificate, block: Block, digest: bytes) -> None:
         fits = final.kind == VoteKind.FINALIZE and final.view == block.view
@@ -184,11 +197,6 @@ class CatchUp:
             self._peer = (self._peer + 1) % self._size
 
 
-def unsigned_final(block: Block, digest: bytes) -> Certificate:
-    """The finalization of a block known to be final through a descendant; it never travels."""
-    return Certificate(kind=VoteKind.FINALIZE, view=block.view, digest=digest, signatures=())
-
-
 def _entries_behind(root: Block, page: ChainPage) -> tuple[ChainEntry, ...]:
     """A page's entries above `root`; none when it begins later.
 
@@ -201,10 +209,10 @@ def _entries_behind(root: Block, page: ChainPage) -> tuple[ChainEntry, ...]:
     return page.entries[known:] if known >= 0 else ()
 
 
-def _linked(root: Block, blocks: list[Block]) -> list[bytes]:
+def _linked(root: Block, parent_digest: bytes, blocks: list[Block]) -> list[bytes]:
     """The digests of `blocks`, each the parent of the next and the first a child of `root`."""
     digests: list[bytes] = []
-    parent, parent_digest = root, block_digest(root)
+    parent = root
     for block in blocks:
         follows = block.height == parent.height + 1 and block.parent == parent_digest
         if not follows or block.epoch != root.epoch:

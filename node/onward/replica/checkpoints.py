@@ -21,7 +21,7 @@ from onward.ledger.note import (
     validator_key_name,
 )
 from onward.ledger.store import WriteBatch, checkpoint_key
-from onward.types import ValidatorIndex
+from onward.types import ValidatorIndex, ValidatorSet
 from onward_proto.canonical import encode
 
 
@@ -35,16 +35,29 @@ class Checkpoints:
         "_notes",
         "_signatures",
         "_signer",
+        "_validators",
         "_verify",
         "best",
         "me",
     )
 
     def __init__(
-        self, genesis: Genesis, me: ValidatorIndex, signer: Signer, verify: Verify, best: Executed
+        self,
+        genesis: Genesis,
+        me: ValidatorIndex | None,
+        signer: Signer,
+        verify: Verify,
+        best: Executed,
+        *,
+        validators: ValidatorSet | None = None,
     ) -> None:
-        """`best`: the newest certified result that the store holds."""
+        """`best`: the newest certified result that the store holds.
+
+        `validators`: of the epoch whose blocks are executed; by default the genesis'. `me` is None
+        for who is none of them.
+        """
         self._genesis = genesis
+        self._validators = validators or genesis.validators
         self.me = me
         self._signer = signer
         self._verify = verify
@@ -61,9 +74,9 @@ class Checkpoints:
             origin=self._genesis.origin, size=result.log_size, root=result.log_root
         ).text()
         self._notes[result.height] = (result, note)
-        own = self._signer.sign(note)
-        self._signatures[result.height] = {self.me: own}
-        self._judged[result.height] = {self.me}
+        own = {} if self.me is None else {int(self.me): bytes(self._signer.sign(note))}
+        self._signatures[result.height] = own
+        self._judged[result.height] = set(own)
         for signer, early in self._early.items():
             signature = early.pop(result.height, None)
             if signature is not None and not self._has_quorum(result.height):
@@ -87,6 +100,8 @@ class Checkpoints:
 
     def own(self, above: int) -> tuple[CheckpointSignature, ...]:
         """This validator's signatures of recent heights above `above`, ascending."""
+        if self.me is None:
+            return ()
         heights = sorted(height for height in self._notes if height > above)
         return tuple(
             CheckpointSignature(height=height, signature=self._signatures[height][self.me])
@@ -95,14 +110,14 @@ class Checkpoints:
 
     def _count(self, signer: int, height: int, signature: bytes) -> None:
         self._judged[height].add(signer)
-        key = self._genesis.validators.public_key(signer)
+        key = self._validators.public_key(signer)
         # An invalid one may be an honest validator's over another result: that divergence shows
         # itself where it can be proved, in the `executed` field of a certified block.
         if self._verify(key, self._notes[height][1], signature):
             self._signatures[height][signer] = signature
 
     def _has_quorum(self, height: int) -> bool:
-        return len(self._signatures[height]) >= self._genesis.validators.quorum
+        return len(self._signatures[height]) >= self._validators.quorum
 
     def _certify(self, height: int) -> tuple[WriteBatch, ...]:
         if height <= self.best.height or not self._has_quorum(height):
@@ -112,7 +127,7 @@ class Checkpoints:
         self.best = result
         lines = []
         for signer in sorted(signatures):
-            member = self._genesis.validators.members[signer]
+            member = self._validators.members[signer]
             name = validator_key_name(member.name, self._genesis.network)
             key = NoteKey(name=name, public_key=member.public_key)
             lines.append(note_signature(key, signatures[signer]))

@@ -28,10 +28,11 @@ from onward.replica.claims import Claims
 from onward.replica.effects import Answer, BatchChecked, Submitted, VerifyJob
 from onward.replica.fetching import Fetching
 from onward.replica.outbox import Outbox
+from onward.replica.standing import Standing
 from onward.types import Digest, ValidatorIndex
 
 if TYPE_CHECKING:
-    from onward.replica.replica import ReplicaConfig
+    from onward.replica.config import ReplicaConfig
 
 
 class Dissemination:
@@ -40,12 +41,12 @@ class Dissemination:
     def __init__(
         self,
         config: ReplicaConfig,
-        root: Block,
+        standing: Standing,
         out: Callable[[], Outbox],
         accuse: Callable[[Evidence], None],
     ) -> None:
-        """`root`: the last delivered block; `accuse` is told of the author of a forked lane."""
-        validators = config.genesis.validators
+        """`standing`: what was delivered; `accuse` is told of the author of a forked lane."""
+        validators = standing.validators
         self._me = config.me
         self._out = out
         self._accuse = accuse
@@ -58,7 +59,7 @@ class Dissemination:
                 signer=config.signer,
                 verify=config.verify,
             ),
-            root.cut,
+            standing.root.cut,
         )
         self._fetching = Fetching(config.me, validators.size)
         self._ack_at_ms: int | None = None
@@ -88,6 +89,17 @@ class Dissemination:
                 self.mempool.add(envelope, now_ms)
             except Unavailable as error:
                 self._out().answers.append(Answer(tx_hashes=envelope.tx_hashes, error=error))
+
+    def unordered(self) -> tuple[CheckedEnvelope, ...]:
+        """The envelopes of our own lane that no block has delivered, and then those that wait.
+
+        An epoch ends, and its lanes with it: they go into the next one's, byte for byte.
+        """
+        sealed = self.lanes.own_after(self.lanes.delivered[self._me].seq)
+        found = [_checked(data) for batch in sealed for data in batch.envelopes]
+        while self.mempool:
+            found += self.mempool.take()
+        return tuple(found)
 
     def close(self) -> None:
         """Seal no batch any more: places of our lane may be taken by batches not known here."""
@@ -245,6 +257,11 @@ class Dissemination:
                     out.happened("misbehaved", peer=effect.peer, reason=effect.reason)
                 case _:
                     assert_never(effect)
+
+
+def _checked(data: bytes) -> CheckedEnvelope:
+    """An envelope that was checked before it was sealed."""
+    return CheckedEnvelope(data=data, transactions=open_envelope(data))
 
 
 def _count(opened: Opened) -> int:

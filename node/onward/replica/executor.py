@@ -6,14 +6,16 @@ from collections import deque
 from collections.abc import Callable
 
 from onward import limits
-from onward.errors import CorruptionError, invariant
+from onward.errors import CorruptionError, DivergenceError, invariant
 from onward.execution.block import AtHand, BlockExecution, ExecutedBlock, OrderedBlock
 from onward.execution.body import ContractFor
-from onward.ledger.block import Cut, Executed
+from onward.execution.overlay import StoredState
+from onward.ledger.block import LANE_START, Block, Cut, Executed, set_hash
 from onward.ledger.chain import Tip, read_block, read_tip
 from onward.ledger.store import Store
 from onward.replica.effects import Commit, Verdict
-from onward.types import Digest
+from onward.system.validators import approved_set
+from onward.types import Digest, ValidatorSet
 
 BeginBlock = Callable[[Store, Tip, OrderedBlock, ContractFor, AtHand], BlockExecution]
 """How the execution of a block begins. Every node uses `BlockExecution` itself."""
@@ -23,12 +25,15 @@ class Executor:
     """Executes delivered blocks behind the votes, and remembers what each height resulted in."""
 
     __slots__ = (
+        "_approved",
         "_at_hand",
         "_begin",
         "_contract_for",
         "_current",
+        "_epoch",
         "_queue",
         "_recent",
+        "_start_cut",
         "_store",
         "tip",
     )  # fmt: skip
@@ -46,8 +51,21 @@ class Executor:
         self._begin = begin
         self._at_hand = AtHand(store)
         self._queue: deque[OrderedBlock] = deque()
-        self._recent: dict[int, tuple[Executed, Cut]] = {}
+        self._recent: dict[int, tuple[Executed, Cut, int]] = {}
+        self._approved: tuple[ValidatorSet, int] | None = None
+        self._epoch = 0
+        self._start_cut: Cut = ()
         self._current: tuple[OrderedBlock, BlockExecution] | None = None
+
+    def enter_epoch(self, epoch: int, lanes: int) -> None:
+        """Blocks of this epoch come; to it, what was executed before had ordered nothing."""
+        self._epoch, self._start_cut = epoch, (LANE_START,) * lanes
+        self._approved = approved_set(StoredState(self._store), epoch + 1)
+
+    @property
+    def approval(self) -> tuple[bytes, int] | None:
+        """The id of the set that follows this epoch's, and when it was approved, if it was."""
+        return None if self._approved is None else (set_hash(self._approved[0]), self._approved[1])
 
     @property
     def height(self) -> int:
@@ -87,11 +105,13 @@ class Executor:
         self._current = None
         result = work.finish()
         self._at_hand.state.settle(work.writes)
+        if self._approved is None:
+            self._approved = approved_set(work.writes, self._epoch + 1)
         self.tip = result.tip
         executed = Executed(
             height=self.tip.height, log_size=result.log_size, log_root=result.log_root
         )
-        self._remember(executed, ordered.block.cut)
+        self._remember(executed, ordered.block)
         return ordered, result
 
     def result_at(self, height: int) -> Executed | None:
@@ -104,20 +124,40 @@ class Executor:
         found = self._past(height)
         return None if found is None else found[1]
 
-    def _past(self, height: int) -> tuple[Executed, Cut] | None:
+    def time_at(self, height: int) -> int | None:
+        """The time of the executed block at `height`; None above the tip."""
+        found = self._past(height)
+        return None if found is None else found[2]
+
+    def _past(self, height: int) -> tuple[Executed, Cut, int] | None:
         found = self._recent.get(height)
         if found is None and height <= self.tip.height:
             stored = read_block(self._store, height)
             if stored is not None:
                 result = Executed(height=height, log_size=stored.log_size, log_root=stored.log_root)
-                found = self._remember(result, stored.block.cut)
+                found = self._remember(result, stored.block)
         return found
 
-    def _remember(self, result: Executed, cut: Cut) -> tuple[Executed, Cut]:
+    def _remember(self, result: Executed, block: Block) -> tuple[Executed, Cut, int]:
         while len(self._recent) >= limits.RECENT_HEIGHTS_KEPT:
             del self._recent[min(self._recent)]
-        self._recent[result.height] = result, cut
-        return result, cut
+        cut = block.cut if block.epoch == self._epoch else self._start_cut
+        found = self._recent[result.height] = result, cut, block.time_ms
+        return found
+
+
+def compare_result(executor: Executor, block: Block) -> None:
+    """What a final block says about an ancestor's result, at least f + 1 honest ones found.
+
+    Raises: DivergenceError when this node found another one.
+    """
+    own = executor.result_at(block.executed.height)
+    if own != block.executed:
+        raise DivergenceError(
+            f"block {block.height} names log root {block.executed.log_root.hex()} after block "
+            f"{block.executed.height}, this node computed {own.log_root.hex() if own else '-'}",
+            certified=block.executed,
+        )
 
 
 def commit_of(ordered: OrderedBlock, result: ExecutedBlock) -> Commit:

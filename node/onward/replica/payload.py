@@ -16,6 +16,7 @@ from onward.consensus.effects import BlockVerdict
 from onward.ledger.block import BLOCK_FORMAT, Block
 from onward.ledger.genesis import Parameters
 from onward.replica.executor import Executor
+from onward.replica.succession import Succession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +34,19 @@ VALID = Judgement(verdict=BlockVerdict.VALID, reason="")
 class PayloadRules:
     """The rules of one epoch."""
 
-    __slots__ = ("_executor", "_lanes", "_parameters", "_set_hash")
+    __slots__ = ("_executor", "_lanes", "_parameters", "_succession")
 
     def __init__(
-        self, parameters: Parameters, set_hash: bytes, lanes: int, executor: Executor
+        self,
+        parameters: Parameters,
+        set_hash: bytes,
+        lanes: int,
+        executor: Executor,
+        succession: Succession | None = None,
     ) -> None:
-        """`lanes`: how many there are; `set_hash` names the set that follows."""
+        """`lanes`: how many there are; `set_hash` names the set; without `succession` for ever."""
         self._parameters = parameters
-        self._set_hash = set_hash
+        self._succession = succession or Succession(set_hash, executor)
         self._lanes = lanes
         self._executor = executor
 
@@ -60,6 +66,9 @@ class PayloadRules:
                 verdict=BlockVerdict.INVALID,
                 reason=f"claims another result of block {block.executed.height}",
             )
+        fault = self._succession.fault(block, parent)
+        if fault:
+            return Judgement(verdict=BlockVerdict.INVALID, reason=fault)
         if first_sight:
             return self._timely(block, parent, now_ms)
         return VALID
@@ -69,8 +78,6 @@ class PayloadRules:
             return f"block format {block.format}"
         if len(block.cut) != self._lanes:
             return f"cut of {len(block.cut)} lanes, there are {self._lanes}"
-        if block.last or block.next_set_hash != self._set_hash:
-            return "names a change of the validator set that the state has not approved"
         if not parent.executed.height <= block.executed.height < block.height:
             return (
                 f"executed height {block.executed.height} is not from {parent.executed.height} "

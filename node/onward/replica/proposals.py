@@ -15,6 +15,7 @@ from onward.ledger.genesis import Parameters
 from onward.replica.checkpoints import Checkpoints
 from onward.replica.executor import Executor
 from onward.replica.payload import VALID, PayloadRules
+from onward.replica.succession import Succession
 from onward.types import Digest
 
 
@@ -40,25 +41,27 @@ class Proposals:
         "_open",
         "_parameters",
         "_rules",
-        "_set_hash",
+        "_succession",
     )
 
     def __init__(
         self,
         parameters: Parameters,
-        set_hash: bytes,
+        succession: Succession,
         *,
         lanes: Lanes,
         executor: Executor,
         checkpoints: Checkpoints,
     ) -> None:
-        """`set_hash`: of the validator set that blocks name as the next one."""
+        """`succession`: what blocks must say of the set that follows."""
         self._parameters = parameters
-        self._set_hash = set_hash
+        self._succession = succession
         self._lanes = lanes
         self._executor = executor
         self._checkpoints = checkpoints
-        self._rules = PayloadRules(parameters, set_hash, len(lanes.tips), executor)
+        self._rules = PayloadRules(
+            parameters, succession.set_id, len(lanes.tips), executor, succession
+        )
         self._build: Build | None = None
         self._asked_ms = 0
         self._open: dict[Digest, Validate] = {}
@@ -82,12 +85,13 @@ class Proposals:
         if now_ms < self._due_ms(parent, cut):
             return None
         self._build = None
+        last, next_set = self._succession.demanded(parent, executed.height)
         payload = Payload(
             time_ms=max(parent.time_ms + 1, now_ms),
             cut=cut,
             executed=executed,
-            last=False,
-            next_set_hash=self._set_hash,
+            last=last,
+            next_set_hash=next_set,
         )
         return build, payload
 
@@ -106,7 +110,10 @@ class Proposals:
         there is to order, the longer a leader gathers it, so that this stays a small part.
         """
         if cut == parent.cut:
-            wait_ms = self._parameters.heartbeat_ms
+            # The end of an epoch is work, too: the change waits for it.
+            executed = self._executed(parent).height
+            ends = self._succession.demanded(parent, executed)[1] != self._succession.set_id
+            wait_ms = self._parameters.propose_age_ms if ends else self._parameters.heartbeat_ms
         else:
             gathered_ms = limits.PACE_MS_PER_BODY * self._lanes.bodies_between(parent.cut, cut)
             wait_ms = self._parameters.propose_age_ms + min(gathered_ms, limits.PACE_MS_MAX)
@@ -117,7 +124,8 @@ class Proposals:
         return best if best.height > parent.executed.height else parent.executed
 
     def _cut(self, parent: Block, executed: Executed) -> Cut:
-        if parent.height + 1 - executed.height > limits.EXECUTION_LAG_BLOCKS_MAX:
+        lag = parent.height + 1 - executed.height
+        if lag > limits.EXECUTION_LAG_BLOCKS_MAX or not self._succession.may_order(parent):
             return parent.cut
         known = self._executor.cut_at(executed.height)
         return (

@@ -14,7 +14,6 @@ rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from onward import limits
@@ -26,6 +25,7 @@ from onward.consensus.effects import (
     Build,
     CoreEffect,
     Deliver,
+    EpochEnded,
     EvidenceFound,
     FarBehind,
     FetchBlock,
@@ -36,6 +36,7 @@ from onward.consensus.effects import (
     Validate,
     VoteForgotten,
 )
+from onward.consensus.epochs import EpochEnd
 from onward.consensus.evidence import evidence_of_votes
 from onward.consensus.forensics import encode_record
 from onward.consensus.journal import Floor, JournalRecord
@@ -50,13 +51,10 @@ from onward.consensus.messages import (
     Vote,
     VoteKind,
 )
-from onward.crypto.signing import Signer, Verify
 from onward.errors import CorruptionError, DivergenceError, PeerFault
-from onward.execution.block import BlockExecution, OrderedBlock
-from onward.execution.body import ContractFor
-from onward.ledger.block import Batch, Block, Executed, set_hash
-from onward.ledger.chain import StoredBlock, read_block, read_newest_checkpoint
-from onward.ledger.genesis import Genesis
+from onward.execution.block import OrderedBlock
+from onward.ledger.block import Batch, Executed, set_hash
+from onward.ledger.chain import StoredBlock
 from onward.ledger.store import (
     ABSTAINS_KEY,
     BATCH_PLACE,
@@ -65,9 +63,11 @@ from onward.ledger.store import (
     WriteBatch,
     u64,
 )
+from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.accusations import Accusations
-from onward.replica.catchup import CatchUp, unsigned_final
+from onward.replica.catchup import CatchUp
 from onward.replica.checkpoints import Checkpoints
+from onward.replica.config import ReplicaConfig
 from onward.replica.dissemination import Dissemination
 from onward.replica.effects import (
     BatchChecked,
@@ -81,25 +81,15 @@ from onward.replica.effects import (
     Submitted,
     Tick,
 )
-from onward.replica.executor import BeginBlock, Executor, commit_of
+from onward.replica.executor import Executor, commit_of, compare_result
 from onward.replica.outbox import Outbox
 from onward.replica.proposals import Proposals
+from onward.replica.standing import best_result, end_writes, standing_of
+from onward.replica.succession import Succession
 from onward.types import Digest, ValidatorIndex
-from onward_proto.canonical import CanonicalError, decode, encode
+from onward_proto.canonical import encode
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplicaConfig:
-    """Who this validator is, and what it brings: its key, the check of others', the contracts."""
-
-    genesis: Genesis
-    me: ValidatorIndex
-    signer: Signer
-    verify: Verify
-    contract_for: ContractFor
-    journal_segment_bytes_max: int = limits.JOURNAL_SEGMENT_BYTES_MAX
-    may_abstain: bool = True  # the simulation's twins know no shame
-    begin_block: BeginBlock = BlockExecution
+__all__ = ["Replica", "ReplicaConfig"]
 
 
 class Replica:
@@ -118,44 +108,55 @@ class Replica:
         self._out = Outbox()
         self._heights: dict[int, int] = {}  # how far each peer says it has delivered
         self._executor = Executor(store, config.contract_for, config.begin_block)
-        root = read_block(store, self._executor.height)
-        if root is None:
-            raise CorruptionError(f"the database has no block {self._executor.height}, its tip")
+        standing = standing_of(store, genesis)
+        self.validators = validators = standing.validators
+        self._executor.enter_epoch(validators.epoch, validators.size)
         self._checkpoints = Checkpoints(
-            genesis, config.me, config.signer, config.verify, _best_result(store)
+            genesis,
+            config.me,
+            config.signer,
+            config.verify,
+            best_result(store),
+            validators=validators,
         )
         self._core = Core(
             CoreConfig(
                 chain_id=genesis.chain_id,
-                validators=genesis.validators,
+                validators=validators,
                 me=config.me,
                 signer=config.signer,
                 verify=config.verify,
                 parameters=genesis.parameters,
             ),
-            root.block,
-            _final_of(root, self._executor.tip.digest),
+            standing.root,
+            standing.final,
         )
         self._accusations = Accusations(genesis, config.verify, store, self._out_now)
-        self._lanes = Dissemination(config, root.block, self._out_now, self._accusations.accuse)
+        self._lanes = Dissemination(config, standing, self._out_now, self._accusations.accuse)
         self._proposals = Proposals(
             genesis.parameters,
-            set_hash(genesis.validators),
+            Succession(
+                set_hash(validators),
+                self._executor,
+                lambda: self._executor.approval,
+            ),
             lanes=self._lanes.lanes,
             executor=self._executor,
             checkpoints=self._checkpoints,
         )
-        self._catch_up = CatchUp(genesis.chain_id, config.me, genesis.validators, config.verify)
+        self._catch_up = CatchUp(genesis.chain_id, config.me, validators, config.verify)
         self._checkpoints_at_ms = 0
         self._untold_at_ms: int | None = None  # when to tell signatures that nobody was told
         self._told_height = self._executor.height
         self._journal_bytes = 0
         self._rotate_at_bytes = config.journal_segment_bytes_max
         self._is_pending = False
-        self._forks_forgotten_at = root.block.height
+        self._forks_forgotten_at = standing.root.height
         self._lacking: tuple[Digest, ...] = ()
         self._abstains = False
-        self._sign_result(root)
+        self._end_height = -1
+        if not standing.is_fresh:
+            self._sign_result(standing.tip)
         if store.get(ABSTAINS_KEY) is not None:
             self._abstain()
 
@@ -195,6 +196,19 @@ class Replica:
     def abstains(self) -> bool:
         """Whether it only follows, because votes under its key are not in its journal."""
         return self._abstains
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the epoch has ended, and its last block is executed."""
+        return self._executor.tip.height == self._end_height
+
+    def aim(self, height: int) -> None:
+        """A peer is in a later epoch, and says it has delivered this height."""
+        self._catch_up.aim(height)
+
+    def unordered(self) -> tuple[CheckedEnvelope, ...]:
+        """What clients brought and no block of the epoch that ends has ordered."""
+        return self._lanes.unordered()
 
     @property
     def waiting(self) -> int:
@@ -358,8 +372,8 @@ class Replica:
                     self._lanes.fetch_block(effect.digest, now_ms)
                 case Deliver():
                     self._deliver(effect)
-                case FarBehind():
-                    self._catch_up.aim(effect.height)
+                case FarBehind() | EpochEnded():
+                    self._move_on(effect)
                 case VoteForgotten():
                     self._own_up(effect.vote)
                 case EvidenceFound() | Misbehaved() | ForkDetected():
@@ -373,12 +387,24 @@ class Replica:
             if isinstance(record, Certificate) and record.kind == VoteKind.NULLIFY:
                 self._out.happened("nullified", view=record.view)
 
+    def _move_on(self, effect: FarBehind | EpochEnded) -> None:
+        if isinstance(effect, EpochEnded):
+            self._note_end(effect.end)
+        else:
+            self._catch_up.aim(effect.height)
+
+    def _note_end(self, end: EpochEnd) -> None:
+        """The last delivered block ends the epoch: keep the proof."""
+        self._end_height = self._core.root.height
+        self._out.store.append(end_writes(self.validators.epoch, end))
+        self._out.happened("epoch_ended", epoch=self.validators.epoch, height=self._end_height)
+
     def _report(self, fault: EvidenceFound | Misbehaved | ForkDetected) -> None:
         """Somebody lies: say so, and stop where going on would take sides."""
         match fault:
             case EvidenceFound():
                 self._out.happened("equivocation", signer=fault.first.signer, view=fault.first.view)
-                epoch = self._config.genesis.validators.epoch
+                epoch = self.validators.epoch
                 self._accusations.accuse(evidence_of_votes(epoch, fault.first, fault.second))
             case Misbehaved():
                 self._out.happened("misbehaved", peer=fault.peer, reason=fault.reason)
@@ -468,9 +494,9 @@ class Replica:
         self._proposals.forget(ordered.block.height)
 
     def _receive_page(self, peer: ValidatorIndex, page: ChainPage) -> None:
-        if self._executor.backlog >= limits.EXECUTION_QUEUE_BLOCKS_MAX:
+        if self._executor.backlog >= limits.EXECUTION_QUEUE_BLOCKS_MAX or self._end_height >= 0:
             return  # not asked for: pages come as fast as the peer likes, execution does not
-        verified = self._catch_up.open(peer, page, self._core.root)
+        verified = self._catch_up.open(peer, page, self._core.root, self._core.final.digest)
         if verified is None:
             return
         for ordered in verified.ordered:
@@ -479,6 +505,8 @@ class Replica:
         tail = verified.ordered[-1].block
         self._out.happened("caught_up", height=tail.height, blocks=len(verified.ordered))
         self._perform(self._core.jump_to(tail, verified.final, self._now_ms))
+        if verified.end is not None and self._core.root == tail:
+            self._note_end(verified.end)
 
     def _forget_forks(self) -> None:
         """At the end of all deliveries of a step: until then their batches are needed."""
@@ -492,7 +520,7 @@ class Replica:
         if done is None:
             return
         ordered, result = done
-        self._compare(ordered.block)
+        compare_result(self._executor, ordered.block)
         self._out.commit = commit_of(ordered, result)
         self._lanes.settled(ordered, result)
         for body in result.bodies:
@@ -505,15 +533,6 @@ class Replica:
         self._out.store.extend(self._checkpoints.executed(executed))
         if self._untold_at_ms is None:
             self._untold_at_ms = self._now_ms + limits.CHECKPOINT_LINGER_MS_MAX
-
-    def _compare(self, block: Block) -> None:
-        """What a final block says about an ancestor's result, at least f + 1 honest ones found."""
-        own = self._executor.result_at(block.executed.height)
-        if own != block.executed:
-            raise DivergenceError(
-                f"block {block.height} names log root {block.executed.log_root.hex()} after block "
-                f"{block.executed.height}, this node computed {own.log_root.hex() if own else '-'}"
-            )
 
     def _sign_result(self, stored: StoredBlock) -> None:
         """After a boot: take the tip's checkpoint up again, peers may lack our signature."""
@@ -542,7 +561,7 @@ class Replica:
             self._out.broadcast_checkpoints(self._checkpoints.own(best))
 
     def _rotate_journal(self) -> None:
-        big = self._journal_bytes >= self._rotate_at_bytes
+        big = self._journal_bytes >= self._rotate_at_bytes and self._end_height < 0
         if big and self._executor.backlog == 0 and self._executor.height == self._core.root.height:
             self._out.rotate = self._core.journal_snapshot()
             self._journal_bytes = sum(len(encode(item)) for item in self._out.rotate)
@@ -555,7 +574,7 @@ class Replica:
 
     def _ask_peers(self) -> None:
         self._lanes.repeat(self._now_ms, self._lacking)
-        room = self._executor.backlog < limits.EXECUTION_QUEUE_BLOCKS_MAX
+        room = self._executor.backlog < limits.EXECUTION_QUEUE_BLOCKS_MAX and self._end_height < 0
         height = self._core.root.height
         peer = self._catch_up.ask(height, self._now_ms) if room else None
         if peer is not None:
@@ -565,7 +584,7 @@ class Replica:
         wishes = [
             self._core.deadline_ms,
             self._proposals.build_at_ms(),
-            self._catch_up.next_at_ms(self._core.root.height),
+            self._catch_up.next_at_ms(self._core.root.height) if self._end_height < 0 else None,
             self._lanes.next_at_ms(),
             self._now_ms if self._executor.backlog else None,
             self._untold_at_ms,
@@ -573,23 +592,3 @@ class Replica:
         if self._checkpoints.best.height < self._executor.height:
             wishes.append(self._checkpoints_at_ms)
         return min(wish for wish in wishes if wish is not None)
-
-
-def _best_result(store: Store) -> Executed:
-    newest = read_newest_checkpoint(store)
-    if newest is not None:
-        return newest.executed
-    genesis = read_block(store, 0)
-    if genesis is None:
-        raise CorruptionError("the database has no genesis block")
-    return genesis.block.executed
-
-
-def _final_of(stored: StoredBlock, digest: bytes) -> Certificate:
-    """The finalization of the tip; unsigned where a descendant's finalized it."""
-    if not stored.final:
-        return unsigned_final(stored.block, digest)
-    try:
-        return decode(Certificate, stored.final)
-    except CanonicalError as error:
-        raise CorruptionError(f"finalization of block {stored.block.height}: {error}") from None

@@ -10,6 +10,9 @@
     [peers.addresses]                 # where this one reaches the others; itself may be left out
     v2 = "127.0.0.1:7002"
 
+    [peers.keys]                      # may be left out: machines that the genesis does not name,
+    v5 = "<64 hex digits>"            # by names of this network's own choice, and their keys
+
     [gateway]
     listen = "127.0.0.1:7101"         # where clients reach this node
     plaintext = false
@@ -27,6 +30,7 @@ passed over would be found only when it is missed.
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +72,7 @@ class PeersConfig:
     listen: Listen
     addresses: tuple[tuple[str, Listen], ...]
     plaintext: bool
+    keys: tuple[tuple[str, bytes], ...] = ()  # of machines that the genesis does not name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +138,9 @@ def render_config(config: NodeConfig) -> str:
         "[peers.addresses]",
         *(f'{name} = "{address}"' for name, address in config.peers.addresses),
         "",
+        *(["[peers.keys]"] if config.peers.keys else []),
+        *(f'{name} = "{key.hex()}"' for name, key in config.peers.keys),
+        *([""] if config.peers.keys else []),
         "[gateway]",
         f'listen = "{config.gateway.listen}"',
         f"plaintext = {str(config.gateway.plaintext).lower()}",
@@ -148,16 +156,19 @@ def render_config(config: NodeConfig) -> str:
 
 
 def _peers(document: Mapping[str, Any]) -> PeersConfig:
-    table = _table(document, "peers", required=("listen", "addresses"), optional=("plaintext",))
-    addresses = table["addresses"]
-    if not isinstance(addresses, dict):
-        raise MalformedError("node.toml: peers.addresses: expected a table")
+    table = _table(
+        document, "peers", required=("listen", "addresses"), optional=("plaintext", "keys")
+    )
+    addresses, keys = table["addresses"], table.get("keys", {})
+    if not isinstance(addresses, dict) or not isinstance(keys, dict):
+        raise MalformedError("node.toml: peers.addresses, peers.keys: expected tables")
     config = PeersConfig(
         listen=_address(table, "peers.listen"),
         addresses=tuple(
             (name, _address(addresses, f"peers.addresses.{name}")) for name in addresses
         ),
         plaintext=_flag(table, "peers.plaintext"),
+        keys=tuple((name, _key(keys, f"peers.keys.{name}")) for name in keys),
     )
     if config.plaintext:
         _only_loopback("peers.listen", config.listen)
@@ -213,6 +224,13 @@ def _text(table: Mapping[str, Any], path: str) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedError(f"node.toml: {path}: expected text, got {value!r}")
     return value
+
+
+def _key(table: Mapping[str, Any], path: str) -> bytes:
+    value = _text(table, path)
+    if not re.fullmatch(r"[0-9a-f]{64}", value, re.ASCII):
+        raise MalformedError(f"node.toml: {path}: expected 64 hex digits, got {value!r}")
+    return bytes.fromhex(value)
 
 
 def _flag(table: Mapping[str, Any], path: str) -> bool:

@@ -14,6 +14,7 @@ from onward.consensus.messages import Evidence
 from onward.runtime.home import NodeHome
 from onward.telemetry.events import Log
 from onward.telemetry.metrics import Metrics
+from onward.types import ValidatorSet
 
 SUFFIX = ".evidence"
 
@@ -22,10 +23,16 @@ class EvidenceFiles:
     """The files of one home. `held` answers all evidence, in the order in which it came."""
 
     def __init__(
-        self, home: NodeHome, held: Callable[[], tuple[Evidence, ...]], log: Log, metrics: Metrics
+        self,
+        home: NodeHome,
+        held: Callable[[], tuple[Evidence, ...]],
+        validators_at: Callable[[int], ValidatorSet],
+        log: Log,
+        metrics: Metrics,
     ) -> None:
-        """Write what is missing of what is held."""
+        """Write what is missing of what is held. `validators_at`: of an epoch."""
         self._home = home
+        self._validators_at = validators_at
         self._held = held
         self._log = log
         self._metrics = metrics
@@ -43,8 +50,8 @@ class EvidenceFiles:
 
     def accused(self) -> tuple[str, ...]:
         """The names of those against whom there is evidence, in the genesis' order."""
-        members = self._home.genesis.validators.members
-        return tuple(members[signer].name for signer in sorted({e.signer for e in self._held()}))
+        places = sorted({(item.epoch, item.signer) for item in self._held()})
+        return tuple(dict.fromkeys(self._validators_at(e).members[s].name for e, s in places))
 
     def texts(self) -> tuple[bytes, ...]:
         """Every file's bytes."""
@@ -52,8 +59,9 @@ class EvidenceFiles:
 
     def _write(self, evidence: Evidence) -> None:
         offence, at = offence_of(evidence)
-        name = self._home.genesis.validators.members[evidence.signer].name
-        file = self._home.evidence / f"{name}-{offence}-{at}{SUFFIX}"
+        name = self._validators_at(evidence.epoch).members[evidence.signer].name
+        epoch = f"epoch-{evidence.epoch}-" if evidence.epoch else ""
+        file = self._home.evidence / f"{name}-{epoch}{offence}-{at}{SUFFIX}"
         if file.exists():
             return
         file.parent.mkdir(mode=0o755, exist_ok=True)
@@ -63,5 +71,5 @@ class EvidenceFiles:
         self._log.warning("evidence_kept", validator=name, file=str(file))
 
     def _text(self, evidence: Evidence) -> bytes:
-        genesis = self._home.genesis
-        return encode_evidence(evidence, genesis.chain_id, genesis.validators)
+        validators = self._validators_at(evidence.epoch)
+        return encode_evidence(evidence, self._home.genesis.chain_id, validators)

@@ -9,7 +9,7 @@ from onward.errors import CorruptionError
 from onward.ledger.chain import read_block, read_tip
 from onward.replica.answers import NodeStatus, PeerStatus
 from onward.replica.effects import Happened
-from onward.replica.replica import Replica
+from onward.replica.epochs import EpochMachine
 from onward.rpc.peers import PeerNetwork
 from onward.runtime.clock import Clock
 from onward.runtime.home import NodeHome
@@ -72,7 +72,7 @@ class StatusReport:
     def __init__(
         self,
         home: NodeHome,
-        replica: Replica,
+        replica: EpochMachine,
         disk: NodeDisk,
         peers: PeerNetwork,
         events: RecentEvents,
@@ -113,7 +113,7 @@ class StatusReport:
             height=tip.height,
             state_root=Digest(block.state_root),
             time_ms=tip.time_ms,
-            epoch=home.genesis.validators.epoch,
+            epoch=replica.epoch,
             view=replica.view,
             finalized_height=replica.finalized_height,
             checkpoint_height=replica.checkpoint_height,
@@ -152,5 +152,5 @@ class StatusReport:
 
 
 def validator_names(home: NodeHome) -> tuple[str, ...]:
-    """The validators' names in the genesis' order."""
-    return tuple(member.name for member in home.genesis.validators.members)
+    """The names of the validators in the genesis' order, then of those it does not name."""
+    return tuple(member.name for member in home.seats.members)

@@ -17,22 +17,22 @@ from onward.ledger.store import CHECKPOINT
 from onward.replica.effects import Effects
 from onward.simulation.oracles import Violation
 from onward.simulation.signing import verify
+from onward.types import ValidatorSet
 from onward_proto.canonical import decode
 
 
 class CertifiedNotes:
     """Verifies the notes that the validators of one network store."""
 
-    def __init__(self, genesis: Genesis) -> None:
-        """`genesis` names the validators."""
-        validators = genesis.validators
-        self._keys = tuple(
-            NoteKey(
-                name=validator_key_name(member.name, genesis.network), public_key=member.public_key
-            )
-            for member in validators.members
-        )
-        self._quorum = validators.quorum
+    def __init__(self, genesis: Genesis, epochs: list[int]) -> None:
+        """`genesis` names the first validators; `epochs` the epoch of each block from the first."""
+        self._network = genesis.network
+        self._epochs = epochs
+        self._sets: dict[int, ValidatorSet] = {0: genesis.validators}
+
+    def on_epoch(self, validators: ValidatorSet) -> None:
+        """A later epoch has begun."""
+        self._sets[validators.epoch] = validators
 
     def on_effects(self, host: str, effects: Effects) -> None:
         """`host` stores what is in `effects`."""
@@ -43,8 +43,15 @@ class CertifiedNotes:
 
     def _judge(self, host: str, value: bytes) -> None:
         stored = decode(StoredCheckpoint, value)
+        validators = self._sets[self._epochs[stored.executed.height - 1]]
+        keys = tuple(
+            NoteKey(
+                name=validator_key_name(member.name, self._network), public_key=member.public_key
+            )
+            for member in validators.members
+        )
         try:
-            certifying_signers(parse_note(stored.note), self._keys, self._quorum, verify)
+            certifying_signers(parse_note(stored.note), keys, validators.quorum, verify)
         except MalformedError as error:
             raise Violation(
                 "certified notes", f"{host}, block {stored.executed.height}: {error}"

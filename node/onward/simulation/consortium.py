@@ -27,7 +27,10 @@ ENROLLER = "enroller"
 
 @dataclass(frozen=True, slots=True)
 class Consortium:
-    """A genesis, and who signs for whom. `persons` are party ids."""
+    """A genesis, and who signs for whom: machines by index, of which the first are in the genesis.
+
+    `persons` are party ids.
+    """
 
     genesis: Genesis
     validators: tuple[KeyedSigner, ...]
@@ -35,9 +38,15 @@ class Consortium:
     persons: tuple[str, ...]
 
 
+def validator_at(index: int, signer: KeyedSigner) -> Validator:
+    """The machine `index` as a validator: each is of an organisation of its own."""
+    return Validator(name=f"v{index}", organisation=f"org{index}", public_key=signer.public_key)
+
+
 def build_consortium(options: Options, contracts: tuple[GenesisContract, ...]) -> Consortium:
     """The same for the same options: nothing here is drawn."""
-    validators = tuple(KeyedSigner(f"validator/{index}") for index in range(options.validators))
+    machines = options.validators + options.newcomers
+    validators = tuple(KeyedSigner(f"validator/{index}") for index in range(machines))
     parties: dict[str, KeyedSigner] = {}
     kinds: dict[str, PartyKind] = {}
     for name in ORGANISATIONS:
@@ -58,8 +67,8 @@ def build_consortium(options: Options, contracts: tuple[GenesisContract, ...]) -
             propose_age_ms=options.propose_age_ms, heartbeat_ms=options.heartbeat_ms
         ),
         validators=tuple(
-            Validator(name=f"v{index}", organisation=f"org{index}", public_key=signer.public_key)
-            for index, signer in enumerate(validators)
+            validator_at(index, signer)
+            for index, signer in enumerate(validators[: options.validators])
         ),
         parties=tuple(
             GenesisParty(party_id=name, kind=kinds[name], public_key=signer.public_key)

@@ -73,10 +73,20 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The organisations agree on other validators: at `at_ms`, the machines `members`."""
+
+    at_ms: int
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The knobs of one run. Probabilities are in thousandths, times in simulated milliseconds."""
 
     validators: int = 4
+    newcomers: int = 0  # further machines, which are no validators at first
+    changes: tuple[Change, ...] = ()
     duration_ms: int = 30_000  # the run ends here at the earliest
     stable_at_ms: int = 20_000  # from here on nothing new goes wrong
     healing: Healing = Healing.ALL

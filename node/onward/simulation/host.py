@@ -52,6 +52,10 @@ class Machine(Protocol):
     def leader(self) -> int:
         """The leader of the current view."""
 
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch."""
+
     def step_all(self, events: Sequence[Event], now_ms: int) -> Effects:
         """See `replica.effects`."""
 
@@ -85,7 +89,7 @@ class Surroundings(Protocol):
     def on_sending(self, host: Host, to: int, message: PeerMessage) -> None:
         """A message leaves."""
 
-    def on_durable(self, host: Host, votes: Iterable[Vote]) -> None:
+    def on_durable(self, host: Host, votes: Iterable[Vote], epoch: int) -> None:
         """Votes are in the synced journal."""
 
     def on_released(self, host: Host, commit: Commit | None, answers: tuple[Answer, ...]) -> None:
@@ -137,7 +141,7 @@ class Host:
         self._clock_ms = 0
         self._wake_at_ms: int | None = None
         self._wakes = 0
-        self._steps: deque[tuple[int, Effects]] = deque()
+        self._steps: deque[tuple[int, Effects, int]] = deque()  # number and epoch
         self._inbox: deque[Event] = deque()
         self._has_turn = False  # whether a turn is coming
         self._persisting = False
@@ -298,7 +302,7 @@ class Host:
         self._wake(effects.wake_at_ms)
         if self.sends_early:
             self._release(effects)
-        self._steps.append((number, effects))
+        self._steps.append((number, effects, machine.epoch))
         self._pump()
         if effects.halt is not None:
             self._stop_after(effects.halt)
@@ -339,8 +343,8 @@ class Host:
         """Let go what is durable, and give the disk its next turn."""
         disk = self.disk.node_disk
         while self._steps and self._steps[0][0] <= disk.persisted_through:
-            _, step = self._steps.popleft()
-            self._world.on_durable(self, (r for r in step.persist if isinstance(r, Vote)))
+            _, step, epoch = self._steps.popleft()
+            self._world.on_durable(self, (r for r in step.persist if isinstance(r, Vote)), epoch)
             if not self.sends_early:
                 self._release(step)
         if disk.must_persist and not self._persisting:

@@ -4,7 +4,8 @@ Safety, over the honest validators: delivered chains are prefixes of one chain w
 log; cuts only grow, each batch and each body is ordered once; a key signs no conflicting pair,
 across reboots, and forgets no vote above its floor; what leaves a machine was durable there; no
 view has both a finalization and a nullification; nobody honest is accused; what a client was told
-stays true. Memory stays bounded.
+stays true. An epoch ends at its first last block, and nothing of it is delivered behind that; votes
+count in their own epoch alone. Memory stays bounded.
 
 A liar is watched by nobody: what it says counts only where it makes an honest validator go wrong.
 """
@@ -14,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from onward.consensus.epochs import EpochEnd
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
-from onward.ledger.block import Cut
+from onward.ledger.block import Block, Cut, block_digest
 from onward.ledger.chain import StoredBlock, Tip
-from onward.ledger.store import BLOCK, TIP_KEY
+from onward.ledger.store import BLOCK, EPOCH_END, TIP_KEY, WriteBatch
 from onward.replica.effects import Commit
 from onward.simulation.memory import oversized_containers
 from onward_proto.canonical import decode
@@ -50,86 +52,108 @@ class SafetyOracles:
         """`quorum`: how many signatures a certificate has."""
         self._quorum = quorum
         self.chain: list[_Canonical] = []  # by height - 1
+        self.epochs: list[int] = []  # of each block of the chain
+        self._quorums: dict[int, int] = {}  # of the epochs after the first
+        self._places: dict[int, dict[int, int]] = {}  # of each of them: host index -> place
+        self._next_epoch = 0  # of the block that comes next
+        self._last_blocks: dict[int, Block] = {}  # by height
+        self._ends: dict[int, tuple[str, EpochEnd]] = {}  # of epochs whose last block is to come
         self._cut: Cut | None = None
         self._ordered_batches: set[bytes] = set()
         self.executed_bodies: dict[bytes, tuple[int, str]] = {}
         self.void_count = 0
         self._height: dict[str, int] = {}
-        self._durable: dict[str, set[Vote]] = {}
-        self._promised: dict[str, dict[tuple[int, int], bytes]] = {}
-        self._certified: dict[tuple[int, int], bytes] = {}
-        self._tally: dict[tuple[int, int, bytes], set[int]] = {}
+        self._durable: dict[str, set[tuple[int, Vote]]] = {}
+        self._promised: dict[str, dict[tuple[int, int, int], bytes]] = {}
+        self._certified: dict[tuple[int, int, int], bytes] = {}
+        self._tally: dict[tuple[int, int, int, bytes], set[int]] = {}
         self.told: dict[bytes, tuple[int, str]] = {}
 
     # -- votes -------------------------------------------------------------------------------------
 
-    def on_durable_vote(self, host: str, vote: Vote) -> None:
+    def on_epoch(self, epoch: int, quorum: int, places: dict[int, int]) -> None:
+        """An epoch after the first: `places` says which host has which place in its set."""
+        self._quorums[epoch] = quorum
+        self._places[epoch] = places
+
+    def on_durable_vote(self, host: str, vote: Vote, epoch: int = 0) -> None:
         """`vote` is in the synced journal of `host`, or came back from it at a boot."""
-        self._durable.setdefault(host, set()).add(vote)
-        self._promise(host, vote)
+        self._durable.setdefault(host, set()).add((epoch, vote))
+        self._promise(host, vote, epoch)
 
     def on_journal(self, host: str, journal: Iterable[JournalRecord]) -> None:
         """What came back from the journal of `host` at a boot: nothing durable is missing.
 
-        A forgotten vote need not be contradicted in this run; in another it would be.
+        A forgotten vote need not be contradicted in this run; in another it would be. The votes of
+        an epoch are needed until the next one has begun.
         """
-        records = tuple(journal)
-        kept = [record for record in records if isinstance(record, Vote)]
-        floors = (record.final.view for record in records if isinstance(record, Floor))
-        floor_view = max(floors, default=0)
+        epoch = floor_view = 0
+        kept: set[tuple[int, Vote]] = set()
+        for record in journal:
+            if isinstance(record, Floor):
+                is_same = record.root.epoch == epoch
+                floor_view = max(floor_view, record.final.view) if is_same else record.final.view
+                epoch = record.root.epoch
+            elif isinstance(record, Vote):
+                kept.add((epoch, record))
         durable = self._durable.get(host, set()).difference(kept)
-        forgotten = sorted(_vote(vote) for vote in durable if vote.view > floor_view)
+        needed = (
+            vote for of, vote in durable if of > epoch or (of == epoch and vote.view > floor_view)
+        )
+        forgotten = sorted(map(_vote, needed))
         if forgotten:
             raise Violation(
                 "votes stay", f"{host} forgot {', '.join(forgotten)}, floor {floor_view}"
             )
-        for vote in kept:
-            self.on_durable_vote(host, vote)
+        for of, vote in sorted(kept, key=lambda item: (item[0], item[1].view, item[1].kind)):
+            self.on_durable_vote(host, vote, of)
 
     def on_sent(self, host: str, index: int, message: PeerMessage) -> None:
         """An honest `host` lets `message` go."""
         if not isinstance(message, Packet):
             return
         durable = self._durable.get(host, set())
+        place = self._places.get(message.epoch, {}).get(index, index)
         for vote in message.votes:
-            if vote.signer != index:
+            if vote.signer != place:
                 raise Violation("own votes", f"{host} sent a vote of {vote.signer}")
-            if vote not in durable:
+            if (message.epoch, vote) not in durable:
                 raise Violation(
                     "durable before sent",
                     f"{host} sent {_vote(vote)}, which its synced journal does not hold",
                 )
-            self._count(vote)
+            self._count(vote, message.epoch)
         for certificate in message.certificates:
-            self.on_certificate(certificate)
+            self.on_certificate(certificate, message.epoch)
 
-    def on_certificate(self, certificate: Certificate) -> None:
+    def on_certificate(self, certificate: Certificate, epoch: int = 0) -> None:
         """An honest validator vouches for `certificate`: it verified it, or counted the votes."""
-        self._certify(certificate.kind, certificate.view, certificate.digest)
+        self._certify(epoch, certificate.kind, certificate.view, certificate.digest)
 
-    def _promise(self, host: str, vote: Vote) -> None:
+    def _promise(self, host: str, vote: Vote, epoch: int) -> None:
         promised = self._promised.setdefault(host, {})
-        known = promised.setdefault((vote.kind, vote.view), vote.digest)
+        known = promised.setdefault((epoch, vote.kind, vote.view), vote.digest)
         if known != vote.digest:
             raise Violation("one vote", f"{host} signed {_vote(vote)} and another of its kind")
         if vote.kind != VoteKind.NOTARIZE:
             other = VoteKind.NULLIFY + VoteKind.FINALIZE - vote.kind
-            if (other, vote.view) in promised:
+            if (epoch, other, vote.view) in promised:
                 raise Violation("finalize or nullify", f"{host} signed both in view {vote.view}")
 
-    def _count(self, vote: Vote) -> None:
-        signers = self._tally.setdefault((vote.kind, vote.view, vote.digest), set())
+    def _count(self, vote: Vote, epoch: int) -> None:
+        signers = self._tally.setdefault((epoch, vote.kind, vote.view, vote.digest), set())
         signers.add(vote.signer)
-        if len(signers) == self._quorum:
-            self._certify(vote.kind, vote.view, vote.digest)
+        if len(signers) == self._quorums.get(epoch, self._quorum):
+            self._certify(epoch, vote.kind, vote.view, vote.digest)
 
-    def _certify(self, kind: int, view: int, digest: bytes) -> None:
+    def _certify(self, epoch: int, kind: int, view: int, digest: bytes) -> None:
         """No view has two notarized blocks, nor a finalization beside a nullification."""
-        place = (VoteKind.NOTARIZE if kind == VoteKind.FINALIZE else kind, view)
+        place = (epoch, VoteKind.NOTARIZE if kind == VoteKind.FINALIZE else kind, view)
         if self._certified.setdefault(place, digest) != digest:
             raise Violation("one block a view", f"two certified blocks in view {view}")
-        self._certified[kind, view] = digest
-        if (VoteKind.FINALIZE, view) in self._certified and (
+        self._certified[epoch, kind, view] = digest
+        if (epoch, VoteKind.FINALIZE, view) in self._certified and (
+            epoch,
             VoteKind.NULLIFY,
             view,
         ) in self._certified:
@@ -138,7 +162,7 @@ class SafetyOracles:
     @property
     def nullified_views(self) -> int:
         """How many views were given up by a quorum."""
-        return sum(1 for kind, _ in self._certified if kind == VoteKind.NULLIFY)
+        return sum(1 for _, kind, _ in self._certified if kind == VoteKind.NULLIFY)
 
     # -- the chain ---------------------------------------------------------------------------------
 
@@ -173,6 +197,7 @@ class SafetyOracles:
     def _extend(self, commit: Commit) -> None:
         """Order once, execute once, never go back."""
         stored = _stored_block(commit)
+        self._follow_epochs(stored.block)
         cut = stored.block.cut
         for lane, point in enumerate(cut):
             if self._cut is not None and point.seq < self._cut[lane].seq:
@@ -189,6 +214,41 @@ class SafetyOracles:
             if verdict.tx_hash in self.executed_bodies:
                 raise Violation("body once", f"{verdict.tx_hash.hex()[:8]} at {commit.height}")
             self.executed_bodies[verdict.tx_hash] = (verdict.height, verdict.code)
+
+    def _follow_epochs(self, block: Block) -> None:
+        """Heights belong to one epoch each; what follows a last block is of the next one."""
+        if block.epoch != self._next_epoch:
+            raise Violation(
+                "one epoch a height",
+                f"block {block.height} of epoch {block.epoch}, expected {self._next_epoch}",
+            )
+        self.epochs.append(block.epoch)
+        if len(self.epochs) > 1 and self.epochs[-2] != block.epoch:
+            self._cut = None
+        if block.last:
+            self._next_epoch += 1
+            self._last_blocks[block.height] = block
+            end = self._ends.pop(block.height, None)
+            if end is not None:
+                self._judge_end(end[0], block, end[1])
+
+    def on_end(self, host: str, end: EpochEnd) -> None:
+        """`host` keeps this as the proof that an epoch has ended."""
+        last = self._last_blocks.get(end.height)
+        if last is None:
+            self._ends[end.height] = (host, end)
+        else:
+            self._judge_end(host, last, end)
+
+    def _judge_end(self, host: str, last: Block, end: EpochEnd) -> None:
+        """Fillers order nothing and end nothing; a quorum of the epoch itself finalized it."""
+        for filler in end.fillers:
+            if filler.last or filler.cut != last.cut or filler.epoch != last.epoch:
+                raise Violation("fillers", f"{host}: view {filler.view} behind {last.height}")
+        digests = [block_digest(block) for block in (last, *end.fillers)]
+        quorum = self._quorums.get(last.epoch, self._quorum)
+        if end.final.digest != digests[-1] or len(end.final.signatures) != quorum:
+            raise Violation("end proved", f"{host}: epoch {last.epoch}, height {last.height}")
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -211,6 +271,16 @@ class SafetyOracles:
         found = oversized_containers(roots)
         if found:
             raise Violation("bounded memory", f"{host}: {', '.join(found)}")
+
+
+def ends_in(batches: Iterable[WriteBatch]) -> list[EpochEnd]:
+    """The ends of epochs that a machine stores."""
+    return [
+        decode(EpochEnd, value)
+        for batch in batches
+        for key, value in batch.entries
+        if value is not None and key.startswith(EPOCH_END)
+    ]
 
 
 def _canonical(host: str, commit: Commit) -> _Canonical:

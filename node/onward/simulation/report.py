@@ -25,6 +25,7 @@ EXPECTED_KINDS = (
     "disk.lost_database_writes",
     "disk.torn_tails",
     "disk.undone_names",
+    "epoch.changed",
     "event.batch_invalid",
     "event.caught_up",
     "event.equivocation",

@@ -156,7 +156,8 @@ def _expect_recovery(world: World) -> None:
     first, goal = world.height + 1, world.height + BLOCKS_AFTER_MIN
     healed = world.injector.healed
     parameters = world.consortium.genesis.parameters
-    resume_ms = RESUME_MS + (world.size - len(healed) + 1) * parameters.timeout_ms_max
+    broken = len(world.machines) - len(healed)
+    resume_ms = RESUME_MS + (broken + 1) * parameters.timeout_ms_max
     if not world.run_until(lambda: world.height >= first, resume_ms):
         raise Violation("latency", f"no block {first} within {resume_ms} ms of the healing")
     if not world.run_until(lambda: all(h.height >= goal for h in healed), RECOVERY_MS_MAX):
@@ -168,7 +169,8 @@ def _watch_pace(world: World) -> None:
     """From here on liars, and what stays broken, may cost their own views and no more."""
     healed = [host.name for host in world.injector.healed]
     parameters = world.consortium.genesis.parameters
-    world.pace.watch(healed, world.now_ms, resume_ms_max(parameters, world.size - len(healed)))
+    broken = len(world.machines) - len(healed)
+    world.pace.watch(healed, world.now_ms, resume_ms_max(parameters, broken))
 
 
 def _expect_quota(world: World) -> None:

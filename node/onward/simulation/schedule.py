@@ -8,8 +8,9 @@ testing).
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
-from onward.simulation.faults import Fault, FaultKind, Healing, Options
+from onward.simulation.faults import Change, Fault, FaultKind, Healing, Options
 from onward.simulation.rare_faults import draw_rare
 
 _FAULT_KNOBS: tuple[tuple[FaultKind, int], ...] = (
@@ -29,8 +30,35 @@ _FAULT_KNOBS: tuple[tuple[FaultKind, int], ...] = (
 """How many of a thousand seeds have each kind turned on."""
 
 
+_CHANGES_PERMILLE = 120
+"""So many of a thousand seeds see validators come and go."""
+
+
+def draw_changes(seed: int, options: Options) -> Options:
+    """The same knobs, and other validators once or more often, two newcomers among them.
+
+    No set is smaller than the first one: it must bear as many liars and losses. What is healed is
+    everything, for a quorum of one epoch need be none of the next.
+    """
+    rng = random.Random(f"changes/{seed}")
+    changes = []
+    at_ms = rng.randrange(300, 4_000)
+    for _ in range(rng.choice((1, 2, 3))):
+        size = options.validators + rng.choice((0, 0, 1, 2))
+        members = tuple(rng.sample(range(options.validators + 2), size))
+        changes.append(Change(at_ms=at_ms, members=members))
+        at_ms += rng.randrange(2_000, 7_000)
+    return replace(options, newcomers=2, changes=tuple(changes), healing=Healing.ALL)
+
+
 def draw_options(seed: int, liar_kinds: tuple[str, ...], validators: int | None = None) -> Options:
     """The knobs that a seed turns."""
+    drawn = _draw_options(seed, liar_kinds, validators)
+    changes = random.Random(f"epochs/{seed}").randrange(1000) < _CHANGES_PERMILLE
+    return draw_changes(seed, drawn) if changes else drawn
+
+
+def _draw_options(seed: int, liar_kinds: tuple[str, ...], validators: int | None) -> Options:
     rng = random.Random(f"options/{seed}")
     size = validators if validators is not None else rng.choices((4, 5, 7), (90, 4, 6))[0]
     liars = rng.choices(range((size - 1) // 3 + 1), (45, *[55] * ((size - 1) // 3)))[0]

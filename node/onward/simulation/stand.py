@@ -5,8 +5,9 @@ from __future__ import annotations
 from onward.execution.block import BlockExecution
 from onward.ledger.genesis import GenesisContract
 from onward.ledger.store import Store
+from onward.replica.epochs import EpochMachine
 from onward.replica.executor import BeginBlock
-from onward.replica.replica import Replica, ReplicaConfig
+from onward.replica.replica import ReplicaConfig
 from onward.simulation.consortium import Consortium
 from onward.simulation.mutants import Mutant
 from onward.simulation.signing import verify
@@ -30,7 +31,7 @@ def start_replica(
     mutant: Mutant | None,
     begin_block: BeginBlock = BlockExecution,
     may_abstain: bool = True,
-) -> Replica:
+) -> EpochMachine:
     """The validator `me` over what `store` holds; a mutant has its way with it."""
     config = ReplicaConfig(
         genesis=consortium.genesis,
@@ -41,10 +42,11 @@ def start_replica(
         journal_segment_bytes_max=JOURNAL_SEGMENT_BYTES_MAX,
         begin_block=begin_block,
         may_abstain=may_abstain,
+        seats=tuple(signer.public_key for signer in consortium.validators),
     )
     if mutant is not None:
         config = mutant.on_config(config)
-    replica = Replica(config, store)
+    machine = EpochMachine(config, store, None if mutant is None else mutant.on_replica)
     if mutant is not None:
-        mutant.on_replica(replica)
-    return replica
+        mutant.on_machine(machine)
+    return machine

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
+from onward.replica.standing import epoch_proofs
 from onward.simulation.byzantine import LIAR_KINDS
-from onward.simulation.faults import Fault, FaultKind, Healing, Options
+from onward.simulation.faults import Change, Fault, FaultKind, Healing, Options
 from onward.simulation.mutants import Mutant
 from onward.simulation.oracles import Violation
 from onward.simulation.run import Result, judge_world, run_world
-from onward.simulation.schedule import draw_options, draw_schedule
+from onward.simulation.schedule import draw_changes, draw_options, draw_schedule
 from onward.simulation.world import World
 
 
@@ -84,7 +86,7 @@ def _swarm(seed: int) -> Options:
 
 def _calm(seed: int) -> Options:
     """The swarm's speeds and delays, and nobody lies."""
-    drawn = draw_options(seed, ())
+    drawn = replace(draw_options(seed, ()), newcomers=0, changes=())
     return _short(drawn, validators=4, healing=Healing.ALL, drop_permille=0)
 
 
@@ -204,9 +206,98 @@ def _held_to_account(world: World) -> None:
             )
 
 
+def _changing(seed: int) -> Options:
+    """Validators come and go, from two machines that are none at first; once or more often."""
+    drawn = draw_changes(seed, _calm(seed))
+    return replace(drawn, stable_at_ms=9_000, duration_ms=10_500)
+
+
+def _changed(world: World) -> None:
+    """As a run, at the end of which the validators must have changed."""
+    run_world(world)
+    if not world.run_until(lambda: world.epoch > 0, _CHANGED_MS_MAX):
+        raise Violation("liveness", f"no change of validators within {_CHANGED_MS_MAX} ms")
+    genesis = world.consortium.genesis
+
+    def proved() -> int:
+        """How many ends of epochs the best machine can prove to an auditor."""
+        return max(len(epoch_proofs(host.disk.store, genesis)) for host in world.honest)
+
+    if not world.run_until(lambda: proved() >= world.epoch, _CHANGED_MS_MAX):
+        raise Violation("epochs proved", f"{proved()} of {world.epoch}")
+
+
+class _LastNotFinalized:
+    """What passes on a wire that loses the votes for the last blocks of epochs."""
+
+    def __init__(self) -> None:
+        self._views: set[tuple[int, int]] = set()
+
+    def __call__(self, message: PeerMessage) -> PeerMessage:
+        if not isinstance(message, Packet):
+            return message
+        epoch = message.epoch
+        self._views.update((epoch, block.view) for block in message.blocks if block.last)
+
+        def passes(item: Vote | Certificate) -> bool:
+            return item.kind != VoteKind.FINALIZE or (epoch, item.view) not in self._views
+
+        return replace(
+            message,
+            votes=tuple(filter(passes, message.votes)),
+            certificates=tuple(filter(passes, message.certificates)),
+        )
+
+
+def _changed_by_fillers(world: World) -> None:
+    world.wire = _LastNotFinalized()
+    _changed(world)
+    if not world.counts["epoch.filler"]:
+        raise Violation("fillers", "an epoch ended without any")
+
+
+def _away_at_the_change(world: World) -> None:
+    """One is away while the validators change, and comes back into an epoch that has ended."""
+    world.start_clients()
+    world.expect_finalized(height=2)
+    world.crash(2)
+    world.change_validators(range(5))
+    if not world.run_until(lambda: world.epoch == 1, _CHANGED_MS_MAX):
+        raise Violation("liveness", f"no change of validators within {_CHANGED_MS_MAX} ms")
+    world.run_ms(500)
+    world.reboot(2)
+    world.expect_finalized(height=world.height + 2)
+
+
+def _dark_at_the_change(world: World) -> None:
+    """All go dark in the first moments of an epoch."""
+    world.start_clients()
+    world.expect_finalized(height=2)
+    world.change_validators(range(5))
+    if not world.run_until(lambda: world.epoch == 1, _CHANGED_MS_MAX, step_ms=1):
+        raise Violation("liveness", f"no change of validators within {_CHANGED_MS_MAX} ms")
+    world.run_ms(60 + world.seed * 20)
+    world.crash(*world.machines)
+    world.reboot(*world.machines)
+    world.expect_finalized(height=world.height + 2)
+
+
+def _hastily_changed(world: World) -> None:
+    """Three newcomers are voted in that do not run: refused, or the network would stand still."""
+    world.start_clients()
+    world.crash(4, 5, 6)
+    world.run_ms(1_000)
+    world.change_validators(range(7), is_hasty=True)
+    world.run_ms(4_000)
+    world.expect_finalized(height=world.height + 3)
+
+
 _SPLITS = _every(300, (FaultKind.SPLIT, FaultKind.LINKS, FaultKind.MUTE), (1, 2, 3), for_ms=900)
 
+_REBOOTS = _every(650, (FaultKind.POWER, FaultKind.FUSE), (0, 1, 2, 3, 5, 12, 25))
+
 _RELAYED_BLOCKS_MIN = 2
+_CHANGED_MS_MAX = 10_000
 _FED_MS_MAX = 1_800  # short of `lag.STALL_MS`, when whoever is stuck fetches the chain
 
 TRIALS: dict[str, Trial] = {
@@ -283,6 +374,54 @@ TRIALS: dict[str, Trial] = {
         options=_calm,
         schedule=_no_faults,
         play=_held_to_account,
+    ),
+    "changing": Trial(
+        about="validators come and go while the network falls apart and power goes",
+        options=_changing,
+        schedule=lambda seed, options: tuple(
+            sorted(
+                (*_SPLITS(seed, options), *_REBOOTS(seed, options)), key=lambda fault: fault.at_ms
+            )
+        ),
+        play=_changed,
+    ),
+    "changing by fillers": Trial(
+        about="the same; every vote that would finalize a last block gets lost",
+        options=_changing,
+        schedule=_no_faults,
+        play=_changed_by_fillers,
+    ),
+    "changing calmly": Trial(
+        about="validators come and go, and nothing is wrong",
+        options=_changing,
+        schedule=_no_faults,
+        play=_changed,
+    ),
+    "away": Trial(
+        about="one validator is away while the others change the set",
+        options=lambda seed: replace(_calm(seed), newcomers=1),
+        schedule=_no_faults,
+        play=_away_at_the_change,
+    ),
+    "dark at the change": Trial(
+        about="all go dark when an epoch has just begun",
+        options=lambda seed: replace(_calm(seed), newcomers=1),
+        schedule=_no_faults,
+        play=_dark_at_the_change,
+    ),
+    "replaced": Trial(
+        about="half of the validators make way for newcomers at once",
+        options=lambda seed: replace(
+            _calm(seed), newcomers=2, changes=(Change(at_ms=700, members=(2, 3, 4, 5)),)
+        ),
+        schedule=_no_faults,
+        play=_changed,
+    ),
+    "hasty": Trial(
+        about="newcomers are voted in that are not there",
+        options=lambda seed: replace(_calm(seed), newcomers=3),
+        schedule=_no_faults,
+        play=_hastily_changed,
     ),
     "dark": Trial(
         about="all go dark in a view that was given up; three come back",

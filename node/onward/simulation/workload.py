@@ -91,6 +91,16 @@ class SharingWorkload:
         teller = _Teller(self._tell(time_ms), self._ready)
         return self._order(next(teller.story), time_ms, teller.on_verdict)
 
+    def urgent(
+        self,
+        step: Step,
+        keys: tuple[KeyedSigner, ...],
+        time_ms: int,
+        told: Callable[[str, str], None],
+    ) -> Order:
+        """An order out of turn, which these keys sign beside the parties."""
+        return self._order(step, time_ms, told, keys)
+
     def on_verdict(self, tx_hash: Digest, code: str) -> None:
         """Let the story that waits for this go on."""
         waiting = self._waiting.pop(tx_hash, None)
@@ -150,7 +160,13 @@ class SharingWorkload:
         yield ("party.register", payload, ENROLLER, ())
         return person
 
-    def _order(self, step: Step, time_ms: int, told: Callable[[str, str], None]) -> Order:
+    def _order(
+        self,
+        step: Step,
+        time_ms: int,
+        told: Callable[[str, str], None],
+        keys: tuple[KeyedSigner, ...] = (),
+    ) -> Order:
         kind, fields, actor, cosigners = step
         if isinstance(fields, bytes):
             contract, payload = NAMESPACE, fields
@@ -166,15 +182,16 @@ class SharingWorkload:
             salt=self._rng.randbytes(16),
             payload=payload,
         )
-        order = self._signed((encode(body),), (actor, *cosigners))
+        order = self._signed((encode(body),), (actor, *cosigners), keys)
         self._waiting[order.tx_hashes[0]] = told
         return order
 
-    def _signed(self, bodies: tuple[bytes, ...], signers: tuple[str, ...]) -> Order:
+    def _signed(
+        self, bodies: tuple[bytes, ...], signers: tuple[str, ...], keys: tuple[KeyedSigner, ...]
+    ) -> Order:
         consortium = self._consortium
-        envelope = seal_envelope(
-            consortium.genesis.chain_id, bodies, [consortium.parties[name] for name in signers]
-        )
+        parties = [consortium.parties[name] for name in signers]
+        envelope = seal_envelope(consortium.genesis.chain_id, bodies, [*parties, *keys])
         return Order(envelope, tuple(body_hash(body) for body in bodies))
 
 

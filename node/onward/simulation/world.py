@@ -35,6 +35,7 @@ from onward.ledger.block import Batch, block_digest
 from onward.ledger.chain import read_block
 from onward.ledger.transaction import Opened, check_envelope
 from onward.replica.effects import Answer, Commit, Effects, Event
+from onward.replica.epochs import records_of_epoch
 from onward.simulation.byzantine import LIARS
 from onward.simulation.byzantine.liar import Liar, LiarKit, Listener
 from onward.simulation.byzantine.twins import CLOCKS_APART_MS, TWINS, TwinRoutes
@@ -44,17 +45,18 @@ from onward.simulation.connections import Connections
 from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
 from onward.simulation.disk import Loss, SimulatedDisk, SteppedDisk
 from onward.simulation.faults import Fault, FaultKind, Options
-from onward.simulation.host import Host, describe_all, describe_happened
+from onward.simulation.host import Host, Machine, describe_all, describe_happened
 from onward.simulation.injector import DARK_MS, Injector
 from onward.simulation.mutants import Mutant
 from onward.simulation.network import Network, links_between
-from onward.simulation.oracles import SafetyOracles, Violation
+from onward.simulation.oracles import SafetyOracles, Violation, ends_in
 from onward.simulation.pace import Pace, resume_ms_max
 from onward.simulation.sharing import SharedExecutions
 from onward.simulation.signing import verify
 from onward.simulation.stand import CONTRACTS, start_replica
+from onward.simulation.validator_change import ValidatorChange
 from onward.simulation.workload import SharingWorkload
-from onward.types import Digest, ValidatorIndex, quorum_of
+from onward.types import Digest, ValidatorIndex, ValidatorSet, quorum_of
 
 _CONNECT_EVERY_MS = 100
 _CLIENT_CHECK_EVERY_MS = 500
@@ -87,6 +89,8 @@ class World:
         self.events = 0
         self.counts: Counter[str] = Counter()
         self.mutant = mutant
+        self.epoch = 0
+        self.wire: Callable[[PeerMessage], PeerMessage] = lambda message: message  # may lose parts
         self._trace = trace
         self._heap: list[tuple[int, int, Callable[..., None], tuple[object, ...]]] = []
         self._sequence = 0
@@ -99,10 +103,11 @@ class World:
         self.oracles = SafetyOracles(quorum_of(self.size))
         self.pace = Pace()
         self.twin_routes = TwinRoutes(self._source("twins"))
-        self._notes = CertifiedNotes(self.consortium.genesis)
+        self._notes = CertifiedNotes(self.consortium.genesis, self.oracles.epochs)
         self._executions = SharedExecutions(self._source("executions"))
         self.hosts: list[Host] = []
         self._liars: dict[str, Liar] = {}
+        self._kits: dict[str, LiarKit] = {}
         self._build_hosts()
         self.connections = Connections(self)
         self.injector = Injector(self)
@@ -120,7 +125,7 @@ class World:
 
     def _build_hosts(self) -> None:
         liars = {self.size - 1 - place: name for place, name in enumerate(self.options.liars)}
-        for index in range(self.size):
+        for index in self.machines:
             name = liars.get(index)
             for side in (0, 1) if name == TWINS else (0,):
                 host = self._build_host(index, side)
@@ -135,8 +140,10 @@ class World:
                     chain_id=self.consortium.genesis.chain_id,
                     index=index,
                     size=self.size,
+                    machines=len(self.machines),
                     counts=self.counts,
                 )
+                self._kits[self.hosts[-1].name] = kit
                 liar = self._liars[self.hosts[-1].name] = LIARS[name](kit)
                 if isinstance(liar, Listener):
                     self.hosts[-1].overhear = liar.hear
@@ -161,7 +168,7 @@ class World:
                 ValidatorIndex(index),
                 mutant=self.mutant,
                 begin_block=self._executions.begin,
-                may_abstain=index < self.size - len(self.options.liars),
+                may_abstain=not self.size - len(self.options.liars) <= index < self.size,
             ),
             disk=disk,
         )
@@ -184,8 +191,15 @@ class World:
         self.later(_MEMORY_CHECK_EVERY_MS, self._check_memory)
         for fault in schedule:
             self.later(fault.at_ms, self.injector.apply, fault)
+        for change in self.options.changes:
+            self.later(change.at_ms, self.change_validators, change.members)
 
     # -- who is who --------------------------------------------------------------------------------
+
+    @property
+    def machines(self) -> range:
+        """The indexes of all machines: of the first validators, and then of the newcomers."""
+        return range(self.size + self.options.newcomers)
 
     @property
     def honest(self) -> list[Host]:
@@ -270,6 +284,11 @@ class World:
         self.clients.submit_burst(count, self.now_ms, GENESIS_TIME_MS + self.now_ms, 0)
         self.later(_CLIENT_CHECK_EVERY_MS, self._retry)
 
+    def change_validators(self, members: Iterable[int], *, is_hasty: bool = False) -> None:
+        """The organisations propose and approve that these machines be the validators."""
+        ValidatorChange(self, tuple(members), is_hasty=is_hasty).begin()
+        self.later(_CLIENT_CHECK_EVERY_MS, self._retry)
+
     def _burst(self) -> None:
         if not self._clients_on:
             return
@@ -305,11 +324,27 @@ class World:
         receiver = self.connections.receiver(host, to)
         if receiver is None or receiver.machine is None:
             return
-        liar = self._liars.get(host.name)
+        liar, message = self._liar_of(host), self.wire(message)
         for item in (message,) if liar is None else liar.outgoing(to, message):
             self._count_message(item)
             for at_ms in self.network.arrivals(host.index, to, self.now_ms):
                 self.later(at_ms - self.now_ms, receiver.receive, receiver.boots, host.index, item)
+
+    def _liar_of(self, host: Host) -> Liar | None:
+        """Who speaks for `host`, if anybody does: a liar lies as a validator."""
+        kit = self._kits.get(host.name)
+        if kit is None:
+            return None
+        epoch = 0 if host.machine is None else host.machine.epoch
+        if epoch != kit.epoch:
+            validators = getattr(host.machine, "validators", None)
+            if not isinstance(validators, ValidatorSet):
+                return None
+            place = validators.index_of(kit.signer.public_key)
+            if place is None:
+                return None
+            kit.epoch, kit.index, kit.size = epoch, place, validators.size
+        return self._liars[host.name]
 
     def _count_message(self, message: PeerMessage) -> None:
         self._messages += 1
@@ -352,7 +387,10 @@ class World:
             self.oracles.on_journal(host.name, journal)
             tip = read_block(host.disk.store, host.height)
             if tip is not None:
-                expect_proved(host.name, journal, tip.block.view, block_digest(tip.block))
+                epoch = tip.block.epoch + tip.block.last
+                view = 0 if tip.block.last else tip.block.view
+                kept = journal if epoch == 0 else records_of_epoch(journal, epoch)
+                expect_proved(host.name, kept, view, block_digest(tip.block))
 
     def on_effects(self, host: Host, events: tuple[Event, ...], effects: Effects) -> None:
         """Audit, trace and judge a step."""
@@ -371,6 +409,8 @@ class World:
         if host.is_liar:
             return
         for happened in effects.events:
+            if happened.name == "epoch_begun" and host.machine is not None:
+                self._on_epoch(host.machine)
             self.counts[f"event.{happened.name}"] += 1
             accused = self.connections.accused_by(happened)
             if accused is not None:
@@ -378,11 +418,14 @@ class World:
                 if happened.name == "misbehaved":
                     self.counts["peer.disconnected"] += 1
                     self.later(0, self.connections.drop, host, accused)
-        self._notes.on_effects(host.name, effects)
         if effects.commit is not None:
             self.oracles.on_commit(host.name, effects.commit)
             self._expect_valid(host, effects.commit)
             self.pace.on_commit(host.name, self.now_ms)
+        self._notes.on_effects(host.name, effects)
+        for end in ends_in(effects.store):
+            self.oracles.on_end(host.name, end)
+            self.counts["epoch.filler"] += len(end.fillers)
 
     def on_sending(self, host: Host, to: int, message: PeerMessage) -> None:
         """Judge what leaves an honest machine."""
@@ -390,11 +433,23 @@ class World:
         if not host.is_liar:
             self.oracles.on_sent(host.name, host.index, message)
 
-    def on_durable(self, host: Host, votes: Iterable[Vote]) -> None:
+    def on_durable(self, host: Host, votes: Iterable[Vote], epoch: int) -> None:
         """Remember what an honest machine has promised."""
         if not host.is_liar:
             for vote in votes:
-                self.oracles.on_durable_vote(host.name, vote)
+                self.oracles.on_durable_vote(host.name, vote, epoch)
+
+    def _on_epoch(self, machine: Machine) -> None:
+        """An honest machine goes on with other validators."""
+        validators = getattr(machine, "validators", None)
+        if isinstance(validators, ValidatorSet) and validators.epoch > self.epoch:
+            self.epoch = validators.epoch
+            self.counts["epoch.changed"] += 1
+            seats = enumerate(self.consortium.validators)
+            found = ((seat, validators.index_of(signer.public_key)) for seat, signer in seats)
+            places = {seat: int(place) for seat, place in found if place is not None}
+            self.oracles.on_epoch(validators.epoch, validators.quorum, places)
+            self._notes.on_epoch(validators)
 
     def on_released(self, host: Host, commit: Commit | None, answers: tuple[Answer, ...]) -> None:
         """Tell the clients."""

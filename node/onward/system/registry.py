@@ -4,6 +4,7 @@
     party.rotate_key   the party itself; the new key signs too
     party.deactivate   an administrator, or the party itself
     party.set_groups   an administrator
+    validators.*       see `validators`
 
 A change of keys takes effect with the transaction after it.
 """
@@ -30,19 +31,25 @@ from onward.system.parties import (
     party_key,
     pseudonym_of,
 )
-from onward_chaincode.contract import Call, Context, Event, Json, Reader, Recorded, Refuse, View
+from onward.system.validators import (
+    Approve,
+    Propose,
+    Ready,
+    ValidatorsContext,
+    approve,
+    describe,
+    propose,
+    ready,
+)
+from onward_chaincode.contract import Call, Event, Json, Reader, Recorded, Refuse, View
 from onward_proto.canonical import CanonicalError, decode, nested, raw, text
 
 REGISTRATIONS_MAX = 64
 _JURISDICTION = re.compile(r"[A-Z]{2}", re.ASCII)
 
 
-class SystemContext(Context, Protocol):
-    """A context that also shows the keys which signed."""
-
-    @property
-    def signers(self) -> tuple[bytes, ...]:
-        """The public keys that signed the transaction."""
+class SystemContext(ValidatorsContext, Protocol):
+    """A context that also shows the keys which signed, and the chain so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +101,9 @@ PAYLOADS: dict[str, type[Any]] = {
     "party.register": Register,
     "party.rotate_key": RotateKey,
     "party.set_groups": SetGroups,
+    "validators.approve": Approve,
+    "validators.propose": Propose,
+    "validators.ready": Ready,
 }
 
 
@@ -103,7 +113,7 @@ class PartyRegistry:
     name = NAMESPACE
     version = 1
     types = tuple(PAYLOADS)
-    queries = ("party",)
+    queries = ("party", "validators")
 
     def apply(self, ctx: SystemContext, call: Call) -> Recorded | None:
         """Apply one system transaction. Raises `Refuse`."""
@@ -120,13 +130,28 @@ class PartyRegistry:
                 _deactivate(ctx, payload)
             case SetGroups():
                 _set_groups(ctx, payload)
+            case Propose():
+                propose(ctx, payload)
+            case Approve():
+                approve(ctx, payload)
+            case Ready():
+                ready(ctx, payload)
         return None
 
     def query(self, view: View, name: str, arguments: Mapping[str, Any]) -> Json:
-        """`party`: the record of a party (keys, kind, groups), for any registered reader."""
+        """Two, for any registered reader.
+
+        `party`: the record of a party (keys, kind, groups); `validators`: the newest approved set
+        of them, and the open proposals.
+        """
+        if name == "validators" and not arguments:
+            return describe(view)
         party_id = arguments.get("party")
         if name != "party" or sorted(arguments) != ["party"] or not isinstance(party_id, str):
-            raise Refuse(RejectCode.FORMAT, "expected the query 'party' with a text 'party'")
+            raise Refuse(
+                RejectCode.FORMAT,
+                "expected the query 'party' with a text 'party', or 'validators' with nothing",
+            )
         data = view.get(party_key(party_id))
         if data is None:
             raise Refuse(RejectCode.NOT_FOUND, f"no party {party_id}")

@@ -20,7 +20,6 @@ from onward.consensus.messages import (
 from onward.crypto.signing import SigningKey, verify
 from onward.ledger.block import Block, LanePoint, block_digest, genesis_block
 from onward.runtime.home import NodeHome
-from onward.simulation.byzantine.liar import EPOCH
 from onward.types import ValidatorIndex
 
 ME = 1
@@ -122,7 +121,9 @@ def assert_signed(told: Told) -> None:
     """Every vote that left is one that its peers must take seriously."""
     for _, packet in told.packets():
         for vote in packet.votes:
-            signed = vote_signed_bytes(told.kit.chain_id, EPOCH, vote.kind, vote.view, vote.digest)
+            signed = vote_signed_bytes(
+                told.kit.chain_id, told.kit.epoch, vote.kind, vote.view, vote.digest
+            )
             assert vote.signer == ME
             assert verify(told.kit.signer.public_key, signed, vote.signature)
 

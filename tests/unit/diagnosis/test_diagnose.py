@@ -465,6 +465,14 @@ def test_restored_home_that_only_follows_costs_its_vote() -> None:
     assert "one more loss stops it" in told.sentence
 
 
+def test_follower_that_is_no_validator_any_more_costs_nobodys_vote() -> None:
+    """Who was removed must not be told to look for a newer home, and nobody misses its vote."""
+    told = diagnose(seen(well("v2", abstains=True, view=0, epoch=1)))
+    (finding,) = told.findings
+    assert "no validator in epoch 1" in finding.sentence
+    assert "one more loss stops it" not in told.sentence
+
+
 def test_proven_liar_is_named_with_who_holds_the_evidence() -> None:
     told = diagnose(seen(well("v1", accused=("v3",)), well("v2", accused=("v3",))))
     assert (told.verdict, found(told)) == (Verdict.PROGRESSES, {("accused", ("v3",))})

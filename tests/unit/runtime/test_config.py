@@ -64,6 +64,11 @@ def test_written_configuration_reads_as_itself() -> None:
         ),
         ('level = "debug"', 'level = "loud"', "log.level: 'loud', expected one of debug"),
         ("[metrics]\n", "[metrics]\n[metrics]\n", "node.toml: "),
+        (
+            "[gateway]",
+            '[peers.keys]\nv5 = "ab"\n[gateway]',
+            "peers.keys.v5: expected 64 hex digits",
+        ),
         ('listen = "127.0.0.1:7201"', "listen = 7201", "metrics.listen: expected text"),
     ],
 )

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from onward.crypto.signing import SigningKey
 from onward.errors import MalformedError, RejectedError
-from onward.runtime.config import render_config
+from onward.runtime.config import PeersConfig, parse_config, render_config
 from onward.runtime.home import CONFIG_NAME, KEY_NAME, NodeHome, read_home, write_home
 from onward.storage.home import open_home
 
-from .conftest import config_of, genesis_bytes, seed_of
+from .conftest import ANY_PORT, config_of, genesis_bytes, seed_of
 
 MakeHome = Callable[..., NodeHome]
 
@@ -89,3 +90,34 @@ def test_configuration_must_fit_the_genesis(
     (home.path / CONFIG_NAME).write_text(text.replace(old, new))
     with pytest.raises(MalformedError, match=expected):
         read_home(home.path)
+
+
+def with_newcomer(key: bytes, name: str = "v4") -> PeersConfig:
+    addresses = tuple((f"v{index}", ANY_PORT) for index in range(5))
+    return PeersConfig(listen=ANY_PORT, addresses=addresses, plaintext=False, keys=((name, key),))
+
+
+def test_newcomer_has_a_home_beside_the_genesis(make_home: MakeHome) -> None:
+    """It follows the chain before the chain knows it: only configurations can name it."""
+    key = SigningKey(seed_of(4)).public_key
+    home = make_home(index=4, validators=4, peers=with_newcomer(key))
+    assert parse_config(render_config(home.config).encode()) == home.config
+    assert home.index == 4
+    assert home.validator.public_key == key
+    assert [item.name for item in home.seats.members] == ["v0", "v1", "v2", "v3", "v4"]
+
+
+def test_newcomer_takes_no_validators_name_or_key(make_home: MakeHome) -> None:
+    """Two machines behind one number would answer for each other."""
+    stranger, known = (SigningKey(seed_of(index)).public_key for index in (4, 0))
+    with pytest.raises(MalformedError, match="a name stands twice"):
+        make_home(index=0, validators=4, peers=with_newcomer(stranger, "v3"))
+    with pytest.raises(MalformedError, match="a key stands twice"):
+        make_home(index=1, validators=4, peers=with_newcomer(known))
+
+
+def test_newcomers_key_must_be_the_configured_one(make_home: MakeHome) -> None:
+    """It would be refused by every peer, and nobody would know why."""
+    other = SigningKey(seed_of(7)).public_key
+    with pytest.raises(MalformedError, match=r"node\.toml names"):
+        make_home(index=4, validators=4, peers=with_newcomer(other))

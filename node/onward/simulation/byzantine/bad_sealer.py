@@ -19,7 +19,7 @@ class BadSealer:
         """`kit`: its own key and chance."""
         self._kit = kit
         self._lane = Lane(kit)
-        self._waiting: dict[int, list[Batch]] = {peer: [] for peer in range(kit.size)}
+        self._waiting: dict[int, list[Batch]] = {peer: [] for peer in range(kit.machines)}
 
     def hear(self, sender: int, message: PeerMessage) -> None:
         """Material for the lane."""

@@ -25,7 +25,9 @@ class Censor(Recaster):
     def lie(self, block: Block) -> Block | None:
         """The same block without the victim's new batches."""
         parent = self.heard.get(block.parent)
-        if parent is None or parent.cut[self.victim] == block.cut[self.victim]:
+        if parent is None or self.victim >= min(len(parent.cut), len(block.cut)):
+            return None
+        if parent.cut[self.victim] == block.cut[self.victim]:
             return None
         cut = list(block.cut)
         cut[self.victim] = parent.cut[self.victim]

@@ -40,7 +40,7 @@ class Equivocator:
             return
         second = replace(block, time_ms=block.time_ms + 1)
         vote = self._kit.vote(VoteKind.NOTARIZE, block.view, block_digest(second))
-        peers = range(self._kit.size)
+        peers = range(self._kit.machines)
         fooled = frozenset(peer for peer in peers if self._kit.rng.random() < 0.5)
         self._second[digest] = (second, vote, fooled)
         while len(self._second) > _REMEMBERED_MAX:

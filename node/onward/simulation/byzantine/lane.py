@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from onward.consensus.messages import PeerMessage
 from onward.ledger.block import LANE_START, Batch, LanePoint, batch_head, batch_signed_bytes
-from onward.simulation.byzantine.liar import EPOCH, LiarKit
+from onward.simulation.byzantine.liar import LiarKit
 
 _ENVELOPES_KEPT = 32
 _SEALED_MAX = 48  # a lane that nobody orders any more must not fill memories
@@ -42,7 +42,7 @@ class Lane:
         """A signed batch behind the tip, and the place that it would have."""
         unsigned = Batch(
             author=self._kit.index,
-            epoch=EPOCH,
+            epoch=self._kit.epoch,
             seq=self.tip.seq + 1,
             previous=self.tip.head,
             envelopes=envelopes,

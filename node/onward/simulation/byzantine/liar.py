@@ -15,23 +15,26 @@ from typing import Protocol, runtime_checkable
 from onward.consensus.messages import Packet, PeerMessage, Vote, vote_signed_bytes
 from onward.crypto.signing import Signer
 
-EPOCH = 0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LiarKit:
-    """What every liar has."""
+    """What every liar has. `index` and `size` are its place and its set in `epoch`.
+
+    `machines`: how many there are to talk to, validators or not.
+    """
 
     rng: random.Random
     signer: Signer
     chain_id: bytes
     index: int
     size: int
+    machines: int
     counts: Counter[str]
+    epoch: int = 0
 
     def vote(self, kind: int, view: int, digest: bytes) -> Vote:
         """A vote that is valid as far as signatures go."""
-        message = vote_signed_bytes(self.chain_id, EPOCH, kind, view, digest)
+        message = vote_signed_bytes(self.chain_id, self.epoch, kind, view, digest)
         return Vote(
             kind=kind,
             view=view,

@@ -19,7 +19,7 @@ class Selective:
         """The message, to a favourite."""
         if self._left == 0:
             self._left = self._kit.rng.randrange(50, 800)
-            others = [peer for peer in range(self._kit.size) if peer != self._kit.index]
+            others = [peer for peer in range(self._kit.machines) if peer != self._kit.index]
             count = self._kit.rng.randrange(len(others))
             self._favourites = frozenset(self._kit.rng.sample(others, count))
         self._left -= 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 from onward.consensus.evidence import evidence_of_fork, evidence_of_votes
 from onward.consensus.messages import Evidence, Packet, PeerMessage, Vote, VoteKind
 from onward.ledger.block import Batch
-from onward.simulation.byzantine.liar import EPOCH, LiarKit
+from onward.simulation.byzantine.liar import LiarKit
 from onward.types import NIL
 
 _HEARD_MAX = 64
@@ -46,13 +46,13 @@ class Slanderer:
                 batch = rng.choice(self._batches)
                 return evidence_of_fork(batch, replace(batch, envelopes=batch.envelopes[::-1] * 2))
             case 1:  # two true votes, each of which an honest validator gives
-                return evidence_of_votes(EPOCH, vote, rng.choice(self._votes))
+                return evidence_of_votes(self._kit.epoch, vote, rng.choice(self._votes))
             case 2:  # a vote against itself
-                return evidence_of_votes(EPOCH, vote, vote)
+                return evidence_of_votes(self._kit.epoch, vote, vote)
             case 3:  # its own two votes under another's name
                 own = self._kit.vote(VoteKind.NULLIFY, vote.view, NIL)
                 other = self._kit.vote(VoteKind.FINALIZE, vote.view, rng.randbytes(32))
-                made = evidence_of_votes(EPOCH, own, other)
+                made = evidence_of_votes(self._kit.epoch, own, other)
                 votes = tuple(replace(item, signer=vote.signer) for item in made.votes)
                 return replace(made, signer=vote.signer, votes=votes)
             case _:  # one that was given beside one that was not
@@ -62,4 +62,4 @@ class Slanderer:
                     digest=rng.randbytes(32),
                     signature=rng.randbytes(64),
                 )
-                return evidence_of_votes(EPOCH, vote, invented)
+                return evidence_of_votes(self._kit.epoch, vote, invented)

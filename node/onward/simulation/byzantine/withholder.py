@@ -18,9 +18,9 @@ class Withholder:
         every_kind = tuple(VoteKind)
         self._withheld = {
             peer: frozenset(kit.rng.sample(every_kind, kit.rng.randrange(len(every_kind) + 1)))
-            for peer in range(kit.size)
+            for peer in range(kit.machines)
         }
-        self._hungry = frozenset(peer for peer in range(kit.size) if kit.rng.random() < 0.5)
+        self._hungry = frozenset(peer for peer in range(kit.machines) if kit.rng.random() < 0.5)
 
     def outgoing(self, to: int, message: PeerMessage) -> tuple[PeerMessage, ...]:
         """The message without what `to` is not to have."""

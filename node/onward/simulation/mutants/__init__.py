@@ -6,6 +6,7 @@ A file for each room, a small class for each bug. `trials` says in which worlds 
 from __future__ import annotations
 
 from onward.simulation.mutants.disks import DISKS
+from onward.simulation.mutants.epochs import EPOCHS
 from onward.simulation.mutants.lanes import LANES
 from onward.simulation.mutants.mutant import Mutant
 from onward.simulation.mutants.results import RESULTS
@@ -20,6 +21,7 @@ ROOMS: dict[str, dict[str, type[Mutant]]] = {
     "lanes": LANES,
     "disks": DISKS,
     "results": RESULTS,
+    "epochs": EPOCHS,
 }
 """By the room that the bug sits in."""
 

@@ -34,6 +34,9 @@ class Mutant:
     def on_replica(self, replica: Any) -> None:
         """Change a replica before its first event."""
 
+    def on_machine(self, machine: Any) -> None:
+        """Change what carries replicas from epoch to epoch, before its first event."""
+
     def check_batch(self, host: Any, batch: Batch) -> tuple[Opened | None, str]:
         """Stands in for the stateless check of a batch, where `checks_batches`."""
         del host, batch
