@@ -54,6 +54,11 @@ STEPS = (
 T0_MS = 1_750_000_000_000
 LATER_MS = T0_MS + 20 * 3_600_000
 ORGANISATIONS = ("acme", "beta", "gamma", "delta")
+OFFICES = {
+    "registry": PartyKind.REGISTRY,
+    "enroller": PartyKind.ENROLLER,
+    "admin": PartyKind.ADMINISTRATOR,
+}
 PURPOSE = "dpv:ServiceProvision"
 SCHEMA: dict[str, Any] = {
     "format": "onward/schema/1",
@@ -93,9 +98,9 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.keys = {name: self.key() for name in (*ORGANISATIONS, "registry", "enroller")}
+        self.keys = {name: self.key() for name in (*ORGANISATIONS, *OFFICES)}
         kinds = dict.fromkeys(ORGANISATIONS, PartyKind.ORGANISATION)
-        kinds |= {"registry": PartyKind.REGISTRY, "enroller": PartyKind.ENROLLER}
+        kinds |= OFFICES
         self.validators = {f"v{n}": self.key() for n in range(4)}
         document = genesis_document(
             network="bench",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
@@ -28,6 +30,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE / "e2e"):
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _grpc_stays() -> Iterator[None]:
+    """gRPC joins its poller thread with its last user, wherever that one is collected.
+
+    That may be in the middle of another test, which would be blamed for blocking its loop. So there
+    is a user that stays.
+    """
+
+    async def user() -> grpc.aio.Channel:
+        return grpc.aio.insecure_channel("127.0.0.1:1")
+
+    loop = asyncio.new_event_loop()
+    channel = loop.run_until_complete(user())
+    yield
+    loop.run_until_complete(channel.close())
+    loop.close()
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ class RejectCode(StrEnum):
     COUNTERSIGNATURE = "E_COUNTERSIG"
     PARTY = "E_PARTY"
     SIGNER = "E_SIGNER"
+    BLOB = "E_BLOB"
     REPLAY = "E_REPLAY"
     EXPIRED = "E_EXPIRED"
     VALIDITY = "E_VALIDITY"
@@ -41,6 +42,9 @@ class RejectCode(StrEnum):
     PEER = "E_PEER"
     LIMIT = "E_LIMIT"
     FAULT = "E_FAULT"
+    VALIDATORS = "E_VALIDATORS"
+    NOT_READY = "E_NOT_READY"
+    QUORUM = "E_QUORUM"
 
 
 class OnwardError(Exception):
@@ -86,6 +90,11 @@ class CorruptionError(OnwardError):
 
 class DivergenceError(OnwardError):
     """This node's execution contradicts what a quorum certified: it must stop."""
+
+    def __init__(self, message: str, *, certified: object = None) -> None:
+        """`certified`: the `ledger.block.Executed` that the others agree on, where one is known."""
+        super().__init__(message)
+        self.certified = certified
 
 
 class InvariantError(OnwardError):

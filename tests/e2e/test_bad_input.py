@@ -55,7 +55,10 @@ HASH = bytes(32)
 STRANGER = SigningKey(b"stranger".ljust(32, b"."))
 Refusal = tuple[grpc.StatusCode, str]
 FORMAT: Refusal = (S.INVALID_ARGUMENT, "E_FORMAT")
-UNARY = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status", "Evidence")
+UNARY = (
+    *("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status", "Evidence"),
+    *("PutBlob", "GetBlob", "BlobDeletion"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -328,6 +328,11 @@ def test_it_tells_of_clocks_and_of_a_validator_that_diverged(tmp_path: Path) -> 
 
         asyncio.run(until_diverged())
         expect(place, PROGRESSES, {("diverged", "v4")})
+        report = json.loads((v4.home / "divergence.json").read_text(encoding="utf-8"))
+        assert report["key"]["name"].startswith("sys/party/")
+        assert report["key"]["here"] != report["key"]["certified"]
+        assert bytes.fromhex(report["key"]["here"]).endswith(b"somebody-else")
+        assert report["shown_by"] in {"v1", "v2", "v3"}
 
 
 def test_usage_that_names_no_network_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ SIGN_VOTE = b"\x00onward/vote/1"
 SIGN_BATCH = b"\x00onward/batch/1"
 SIGN_HELLO = b"\x00onward/hello/1"
 SIGN_READ = b"\x00onward/read/1"
+SIGN_DELETION = b"\x00onward/deletion/1"
 
 
 def tagged_hash(tag: bytes, data: bytes) -> Digest:

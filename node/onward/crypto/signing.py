@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import nacl.bindings
-from nacl.exceptions import BadSignatureError
+from nacl.exceptions import BadSignatureError, CryptoError
 
 from onward.types import PublicKey, Signature
 
@@ -51,6 +51,18 @@ class SigningKey:
     def sign(self, message: bytes) -> Signature:
         """The 64-byte signature over `message`."""
         return Signature(nacl.bindings.crypto_sign(message, self._secret)[:SIGNATURE_BYTES])
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """What somebody sealed to this key (libsodium's sealed box, to its X25519 form).
+
+        Raises `ValueError` for what does not open.
+        """
+        public = nacl.bindings.crypto_sign_ed25519_pk_to_curve25519(self.public_key)
+        secret = nacl.bindings.crypto_sign_ed25519_sk_to_curve25519(self._secret)
+        try:
+            return bytes(nacl.bindings.crypto_box_seal_open(sealed, public, secret))
+        except CryptoError:
+            raise ValueError("was sealed to another key, or changed") from None
 
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -6,22 +6,28 @@ What comes in goes through `submissions`. A read proves with a signature which p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from onward import limits
+from onward.blobs.place import Place
 from onward.errors import RejectCode, RejectedError, Unavailable
-from onward.gateway.ports import DoorSettings, ReadPort, SubmissionInbox
+from onward.gateway.blobs import BlobDoor
+from onward.gateway.ports import BlobPort, DoorSettings, ReadPort, SubmissionInbox
 from onward.gateway.submissions import Submissions, check_validity
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import EVERYONE, LedgerEvent
 from onward.ledger.read import (
+    METHOD_BLOB_DELETION,
+    METHOD_BLOB_GET,
+    METHOD_BLOB_PUT,
     METHOD_BLOCK,
     METHOD_DRY_RUN,
     METHOD_RECEIPT,
     METHOD_TRANSACTION,
     Reader,
     ReadScope,
+    blob_arguments,
     check_read,
     query_method,
 )
@@ -41,22 +47,28 @@ class Gateway:
         settings: DoorSettings,
         reads: ReadPort,
         inbox: SubmissionInbox,
+        blobs: BlobPort,
         failed: Callable[[Exception], None],
     ) -> None:
         """`failed` is told of faults of our own that a request met."""
         self.failed = failed
+        self.blobs = BlobDoor(blobs, reads, failed)
         self._settings = settings
         self._reads = reads
         self._submissions = Submissions(settings, reads, inbox)
         self.submit = self._submissions.submit
         self.submit_many = self._submissions.submit_many
-        self.finished = self._submissions.finished
         self.refused = self._submissions.refused
         self._progress = asyncio.Event()
         self._receipt_waiters = 0
         self._closed = False
 
     # -- from the driver -------------------------------------------------------------------------
+
+    def finished(self, verdicts: Sequence[Verdict]) -> None:
+        """A block is executed and durable: whoever waits for a verdict gets it."""
+        self._submissions.finished(verdicts)
+        self.blobs.executed(verdicts)
 
     def progressed(self) -> None:
         """The store has grown: a receipt that was missing may exist now."""
@@ -179,6 +191,28 @@ class Gateway:
     def evidence(self) -> tuple[bytes, ...]:
         """The evidence files that the node holds; for everyone."""
         return self._reads.evidence()
+
+    # -- blobs -----------------------------------------------------------------------------------
+
+    async def put_blob(self, read: bytes, place: Place, blob: bytes) -> None:
+        """Keep a record's blob. See `BlobDoor`."""
+        self._check_open()
+        if len(blob) > limits.BLOB_BYTES_MAX:
+            raise RejectedError(
+                RejectCode.SIZE, f"blob of {len(blob)} bytes, at most {limits.BLOB_BYTES_MAX}"
+            )
+        arguments = blob_arguments(place.contract, place.record, blob)
+        await self.blobs.put(self._reader(read, METHOD_BLOB_PUT, arguments), place, blob)
+
+    async def get_blob(self, read: bytes, place: Place) -> bytes:
+        """A record's blob. See `BlobDoor`."""
+        arguments = blob_arguments(place.contract, place.record)
+        return await self.blobs.get(self._reader(read, METHOD_BLOB_GET, arguments), place)
+
+    async def blob_deletion(self, read: bytes, place: Place) -> bytes:
+        """The node's signed deletion of a record's blob. See `BlobDoor`."""
+        arguments = blob_arguments(place.contract, place.record)
+        return await self.blobs.deletion(self._reader(read, METHOD_BLOB_DELETION, arguments), place)
 
     def _reader(self, read: bytes, method: str, arguments: bytes) -> Reader:
         """Who asks, if the signed read is for just this and the key is the party's."""

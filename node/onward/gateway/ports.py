@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from onward.blobs.place import Place
 from onward.crypto.signing import Verify
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.read import Reader
@@ -66,6 +67,25 @@ class ReadPort(Protocol):
 
     def evidence(self) -> tuple[bytes, ...]:
         """The evidence files that the node holds."""
+
+
+class BlobPort(Protocol):
+    """The blobs beside the chain. Every method blocks on the disk and may raise `OSError`."""
+
+    def places(self) -> Iterator[tuple[Place, str | None]]:
+        """Every blob, and who brought it: "" for nobody knows, None where it is half destroyed."""
+
+    def keep(self, place: Place, party: str, blob: bytes) -> None:
+        """Keep a blob; durable on return. One that is kept or destroyed already stays so."""
+
+    def read(self, place: Place) -> bytes | None:
+        """A blob's bytes, or None."""
+
+    def destroy(self, place: Place, height: int) -> bool:
+        """Destroy a blob and sign for it; durable on return. False where there is none."""
+
+    def deletion(self, place: Place) -> bytes | None:
+        """The signed deletion, or None."""
 
 
 class SubmissionInbox(Protocol):

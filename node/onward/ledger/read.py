@@ -19,6 +19,9 @@ from onward.ledger.transaction import is_party_id
 from onward.types import PartyId, PublicKey
 from onward_proto.canonical import CanonicalError, decode, encode, nested, raw, text, uint
 
+METHOD_BLOB_DELETION = "blob/deletion"
+METHOD_BLOB_GET = "blob/get"
+METHOD_BLOB_PUT = "blob/put"
 METHOD_BLOCK = "block"
 METHOD_DRY_RUN = "dry_run"
 METHOD_RECEIPT = "receipt"
@@ -69,6 +72,12 @@ class Reader:
 def query_method(contract: str, name: str) -> str:
     """The method that a read for this query names."""
     return f"query/{contract}/{name}"
+
+
+def blob_arguments(contract: str, record: bytes, blob: bytes | None = None) -> bytes:
+    """The arguments of a read about a record's blob, and of one that brings the blob."""
+    about = f"{contract}/".encode() + record
+    return about if blob is None else about + sha256(blob).digest()
 
 
 def seal_read(scope: ReadScope, *, party: str, valid_until_ms: int, signer: Signer) -> bytes:

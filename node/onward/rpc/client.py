@@ -17,16 +17,22 @@ import grpc
 from google.protobuf.message import Message
 
 from onward import limits
+from onward.blobs.place import Place
+from onward.blobs.sealing import blob_hash
 from onward.crypto.signing import Signer
-from onward.errors import RejectedError, Unavailable
+from onward.errors import RejectCode, RejectedError, Unavailable
 from onward.ledger.chain import StoredBlock
 from onward.ledger.leaf import TransactionLeaf
 from onward.ledger.read import (
+    METHOD_BLOB_DELETION,
+    METHOD_BLOB_GET,
+    METHOD_BLOB_PUT,
     METHOD_BLOCK,
     METHOD_DRY_RUN,
     METHOD_RECEIPT,
     METHOD_TRANSACTION,
     ReadScope,
+    blob_arguments,
     query_method,
     seal_read,
 )
@@ -191,6 +197,23 @@ class Client:
 
         return await self._somewhere(ask)
 
+    async def query_all(
+        self, contract: str, name: str, arguments: bytes, reader: ReadingParty
+    ) -> tuple[bytes, ...]:
+        """What each node that can be reached answers: for what one of them must not make up."""
+
+        async def ask(node: NodeClient) -> bytes:
+            request = gateway_pb2.QueryRequest(
+                read=self._read(node, reader, query_method(contract, name), arguments),
+                contract=contract,
+                name=name,
+                arguments=arguments,
+            )
+            reply = await node.call("Query", request, gateway_pb2.QueryReply, self._timeout_ms)
+            return reply.answer
+
+        return tuple(await self._everywhere(ask))
+
     async def transaction(self, tx_hash: bytes, reader: ReadingParty) -> TransactionAnswer:
         """A transaction's verdict and leaf. Raises `RejectedError` E_NOT_FOUND."""
 
@@ -249,6 +272,72 @@ class Client:
 
         return await self._somewhere(ask)
 
+    async def put_blob(self, place: Place, blob: bytes, reader: ReadingParty) -> int:
+        """Leave a record's blob with every node that takes it; answers how many have it.
+
+        Where none has: raises the first `RejectedError`, or `Unavailable`.
+        """
+        arguments = blob_arguments(place.contract, place.record, blob)
+
+        async def bring(node: NodeClient) -> None:
+            request = gateway_pb2.PutBlobRequest(
+                read=self._read(node, reader, METHOD_BLOB_PUT, arguments),
+                contract=place.contract,
+                record=place.record,
+                blob=blob,
+            )
+            await node.call("PutBlob", request, gateway_pb2.PutBlobReply, self._timeout_ms)
+
+        return len(await self._everywhere(bring))
+
+    async def get_blob(self, place: Place, named: bytes, reader: ReadingParty) -> bytes:
+        """A record's blob from the first node that has the bytes with the hash `named`.
+
+        What another node says, or sends in its place, does not end the search. Where none has it:
+        raises the first `RejectedError`, or `Unavailable`.
+        """
+        arguments = blob_arguments(place.contract, place.record)
+        refused: RejectedError | None = None
+        failed = Unavailable("no node to ask")
+        for node in self._nodes:
+            request = gateway_pb2.GetBlobRequest(
+                read=self._read(node, reader, METHOD_BLOB_GET, arguments),
+                contract=place.contract,
+                record=place.record,
+            )
+            timeout_ms = self._timeout_ms // len(self._nodes)
+            try:
+                reply = await node.call("GetBlob", request, gateway_pb2.GetBlobReply, timeout_ms)
+            except RejectedError as error:
+                refused = refused or error
+            except Unavailable as error:
+                failed = error
+            else:
+                if blob_hash(reply.blob) == named:
+                    return reply.blob
+                failed = Unavailable("a node keeps other bytes than the chain names")
+        raise refused or failed
+
+    async def blob_deletions(self, place: Place, reader: ReadingParty) -> tuple[bytes, ...]:
+        """The signed deletions of the nodes that have one, in the nodes' order. Unchecked."""
+        arguments = blob_arguments(place.contract, place.record)
+
+        async def ask(node: NodeClient) -> bytes:
+            request = gateway_pb2.BlobDeletionRequest(
+                read=self._read(node, reader, METHOD_BLOB_DELETION, arguments),
+                contract=place.contract,
+                record=place.record,
+            )
+            answer = gateway_pb2.BlobDeletionReply
+            try:
+                return (await node.call("BlobDeletion", request, answer, self._timeout_ms)).deletion
+            except RejectedError as error:
+                if error.code != RejectCode.NOT_FOUND:
+                    raise
+                return b""
+
+        return tuple(filter(None, await self._everywhere(ask)))
+
     def _read(self, node: NodeClient, reader: ReadingParty, method: str, arguments: bytes) -> bytes:
         scope = ReadScope(
             chain_id=self._chain_id,
@@ -286,3 +375,26 @@ class Client:
                 if loop.time() + pause_ms / 1000 >= deadline:
                     raise
                 await asyncio.sleep(pause_ms / 1000)
+
+    async def _everywhere(self, ask: Callable[[NodeClient], Awaitable[T]]) -> list[T]:
+        """What the nodes answer, in their order; all are asked at once, and each for itself.
+
+        Where none answers: raises the first `RejectedError`, or `Unavailable`.
+        """
+        answers: list[T] = []
+        refused: RejectedError | None = None
+        failed = Unavailable("no node to ask")
+        asked = (ask(node) for node in self._nodes)
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            match answer:
+                case RejectedError():
+                    refused = refused or answer
+                case Unavailable():
+                    failed = answer
+                case BaseException():
+                    raise answer
+                case _:
+                    answers.append(answer)
+        if not answers:
+            raise refused or failed
+        return answers

@@ -241,7 +241,7 @@ class PeerNetwork:
 
     async def _dial(self, peer: ValidatorIndex) -> str:
         """One connection from attempt to end; answers why it ended, empty where the peer left."""
-        async with self._channel(peer) as channel:
+        async with self.channel(peer) as channel:
             call: Any = channel.stream_stream(EXCHANGE)()
 
             async def read() -> bytes | None:
@@ -282,7 +282,8 @@ class PeerNetwork:
         check_proof(answer, side, sender=key, leaf_hash=None, verify=self._settings.verify)
         await stream.write(peer_hello(side.prove(key, answer.sender_nonce)))
 
-    def _channel(self, peer: ValidatorIndex) -> grpc.aio.Channel:
+    def channel(self, peer: ValidatorIndex) -> grpc.aio.Channel:
+        """A new connection to a peer, which trusts no key but the peer's own."""
         address = self._settings.addresses[peer]
         identity = self._settings.tls
         if identity is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from onward.blobs.place import Place
 from onward.consensus.messages import PeerMessage
 from onward.errors import RejectedError, Unavailable
 from onward.ledger.chain import StoredBlock, StoredTransaction
@@ -30,6 +31,16 @@ class PeerEvents(Protocol):
 
     def failed(self, error: Exception) -> None:
         """An error that ends the node came up on a link."""
+
+
+class ResultPort(Protocol):
+    """What blocks resulted in here."""
+
+    def leaves(self, height: int) -> tuple[bytes, ...] | None:
+        """The canonical leaves of an executed block, in the log's order."""
+
+    def write_set(self, height: int, index: int) -> bytes | None:
+        """The canonical write set behind a recent transaction's leaf."""
 
 
 Result = Submission | RejectedError | Unavailable
@@ -70,6 +81,15 @@ class GatewayPort(Protocol):
 
     def evidence(self) -> tuple[bytes, ...]:
         """The evidence files that the node holds."""
+
+    async def put_blob(self, read: bytes, place: Place, blob: bytes) -> None:
+        """Keep a record's blob; durable on return."""
+
+    async def get_blob(self, read: bytes, place: Place) -> bytes:
+        """A record's blob."""
+
+    async def blob_deletion(self, read: bytes, place: Place) -> bytes:
+        """The node's signed deletion of a record's blob."""
 
     def failed(self, error: Exception) -> None:
         """A request met a fault of our own: one that ends the node, or a bug that only it met."""

@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from onward import limits
+from onward.blobs.place import Place
 from onward.errors import OnwardError
 from onward.rpc import convert, tls
 from onward.rpc.ports import GatewayPort
@@ -48,6 +49,9 @@ class GatewayService:
             "Receipt": self._receipt,
             "Status": self._status,
             "Evidence": self._evidence,
+            "PutBlob": self._put_blob,
+            "GetBlob": self._get_blob,
+            "BlobDeletion": self._blob_deletion,
         }
         methods: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(self._guarded(handle))
@@ -97,6 +101,21 @@ class GatewayService:
         convert.parse(gateway_pb2.EvidenceRequest, data)
         return gateway_pb2.EvidenceReply(files=self._port.evidence())
 
+    async def _put_blob(self, data: bytes) -> Message:
+        request = convert.parse(gateway_pb2.PutBlobRequest, data)
+        await self._port.put_blob(request.read, _place_of(request), request.blob)
+        return gateway_pb2.PutBlobReply()
+
+    async def _get_blob(self, data: bytes) -> Message:
+        request = convert.parse(gateway_pb2.GetBlobRequest, data)
+        blob = await self._port.get_blob(request.read, _place_of(request))
+        return gateway_pb2.GetBlobReply(blob=blob)
+
+    async def _blob_deletion(self, data: bytes) -> Message:
+        request = convert.parse(gateway_pb2.BlobDeletionRequest, data)
+        deletion = await self._port.blob_deletion(request.read, _place_of(request))
+        return gateway_pb2.BlobDeletionReply(deletion=deletion)
+
     async def _submit_stream(self, _requests: object, context: Any) -> None:
         """Many submissions at once; a malformed message ends the stream, a refusal does not."""
         try:
@@ -124,6 +143,14 @@ class GatewayService:
         """Refusals are the client's; everything else is ours, and gRPC would only log it."""
         if is_fatal(error) or not isinstance(error, OnwardError):
             self._port.failed(error)
+
+
+def _place_of(
+    request: gateway_pb2.PutBlobRequest
+    | gateway_pb2.GetBlobRequest
+    | gateway_pb2.BlobDeletionRequest,
+) -> Place:
+    return Place(contract=request.contract, record=request.record)
 
 
 class Health:

@@ -27,6 +27,7 @@ CODE_KEY = "onward-code"
 RULE_KEY = "onward-rule"
 RETRY_KEY = "onward-retry-after-ms"
 DETAILS_CHARACTERS_MAX = 512
+_RETRY_DIGITS_MAX = 9
 
 _S = grpc.StatusCode
 
@@ -42,8 +43,10 @@ STATUS_BY_CODE: dict[str, grpc.StatusCode] = {
     "E_COUNTERSIG": _S.UNAUTHENTICATED,
     "E_PARTY": _S.PERMISSION_DENIED,
     "E_SIGNER": _S.PERMISSION_DENIED,
+    "E_BLOB": _S.INVALID_ARGUMENT,
     "E_NOT_RECIPIENT": _S.PERMISSION_DENIED,
     "E_READER": _S.PERMISSION_DENIED,
+    "E_MANDATE": _S.PERMISSION_DENIED,
     "E_PEER": _S.PERMISSION_DENIED,
     "E_NOT_FOUND": _S.NOT_FOUND,
     "E_EXPIRED": _S.FAILED_PRECONDITION,
@@ -54,6 +57,9 @@ STATUS_BY_CODE: dict[str, grpc.StatusCode] = {
     "E_QUOTA": _S.RESOURCE_EXHAUSTED,
     "E_UNAVAILABLE": _S.UNAVAILABLE,
     "E_FAULT": _S.INTERNAL,
+    "E_VALIDATORS": _S.FAILED_PRECONDITION,
+    "E_NOT_READY": _S.FAILED_PRECONDITION,
+    "E_QUORUM": _S.FAILED_PRECONDITION,
 }
 """Codes with a status of their own; `status_of_code` knows the rest."""
 
@@ -126,12 +132,9 @@ def error_of(
     code = found.get(CODE_KEY, "")
     if not code:
         return _error_without_code(status, details)
-    return refusal(
-        code,
-        found.get(RULE_KEY, ""),
-        details,
-        int(found[RETRY_KEY]) if found.get(RETRY_KEY, "").isdecimal() else 0,
-    )
+    hint = found.get(RETRY_KEY, "")
+    is_hint = hint.isdecimal() and len(hint) <= _RETRY_DIGITS_MAX
+    return refusal(code, found.get(RULE_KEY, ""), details, int(hint) if is_hint else 0)
 
 
 def refusal(code: str, rule: str, message: str, retry_after_ms: int) -> RejectedError | Unavailable:

@@ -14,9 +14,11 @@ from onward.execution.body import ContractFor
 from onward.gateway.door import Gateway
 from onward.gateway.ports import DoorSettings
 from onward.replica.effects import PeerDown, PeerUp
-from onward.replica.replica import Replica, ReplicaConfig
+from onward.replica.epochs import EpochMachine
+from onward.replica.replica import ReplicaConfig
 from onward.rpc.peers import PeerNetwork, PeerSettings
 from onward.rpc.tls import TlsIdentity
+from onward.runtime.blob_files import BlobFiles
 from onward.runtime.clock import Clock
 from onward.runtime.driver import Driver, DriverPorts
 from onward.runtime.evidence_files import EvidenceFiles
@@ -88,7 +90,7 @@ class Node:
     """All parts of a node that is not running yet."""
 
     home: NodeHome
-    replica: Replica
+    replica: EpochMachine
     inbox: Inbox
     watch: PeerWatch
     peers: PeerNetwork
@@ -122,20 +124,22 @@ def assemble(
         verify=verify,
         contract_for=contracts,
         may_abstain=may_abstain,
+        seats=tuple(member.public_key for member in home.seats.members),
     )
-    replica = Replica(config, disk.store)
+    replica = EpochMachine(config, disk.store)
     inbox = Inbox()
     watch = PeerWatch(inbox, log, metrics, validator_names(home), clock.monotonic_ms)
     peers = PeerNetwork(_peer_settings(home, signer, identity), watch)
     events = RecentEvents(log, metrics, clock.monotonic_ms)
     heard = {"heights": watch.heights, "heard_at_ms": watch.heard_at_ms}
     status = StatusReport(home, replica, disk, peers, events, clock=clock, **heard)
-    proofs = EvidenceFiles(home, lambda: replica.evidence, log, metrics)
+    proofs = EvidenceFiles(home, lambda: replica.evidence, replica.validators_at, log, metrics)
     status.accused = proofs.accused
     reads = NodeReads(
         disk, contracts, now_ms=clock.now_ms, status=status.read, evidence=proofs.texts
     )
-    gateway = Gateway(_door(home, signer, clock), reads, inbox, watch.failed)
+    blobs = BlobFiles(home.blobs, home.genesis.chain_id, home.config.name, signer)
+    gateway = Gateway(_door(home, signer, clock), reads, inbox, blobs, watch.failed)
     status.in_flight = lambda: gateway.in_flight  # they need each other; the gateway comes second
     verifier = LoopVerifier(
         chain_id=home.genesis.chain_id, verify=verify, answer=inbox.tell, metrics=metrics
@@ -170,7 +174,7 @@ def assemble(
 def _peer_settings(home: NodeHome, signer: SigningKey, identity: TlsIdentity) -> PeerSettings:
     return PeerSettings(
         chain_id=home.genesis.chain_id,
-        validators=home.genesis.validators,
+        validators=home.seats,
         index=home.index,
         signer=signer,
         verify=verify,

@@ -23,12 +23,13 @@ from onward.ledger.log import EMPTY_LOG
 from onward.runtime.config import CONFIG_BYTES_MAX, NodeConfig, parse_config, render_config
 from onward.storage.home import create_home
 from onward.system.contracts import genesis_state
-from onward.types import Validator, ValidatorIndex
+from onward.types import PublicKey, Validator, ValidatorIndex, ValidatorSet
 
 CONFIG_NAME = "node.toml"
 GENESIS_NAME = "genesis.json"
 KEY_NAME = "keys/validator.key"
 DATA_NAME = "data"
+BLOBS_NAME = "blobs"
 EVIDENCE_NAME = "evidence"
 _SEED = re.compile(rb"[0-9a-f]{64}\n?")
 _KEY_BYTES_MAX = 128
@@ -47,7 +48,15 @@ class NodeHome:
     @property
     def validator(self) -> Validator:
         """Who this node is."""
-        return self.genesis.validators.members[self.index]
+        return self.seats.members[self.index]
+
+    @property
+    def seats(self) -> ValidatorSet:
+        """Every machine that this node knows by a number: the genesis', then the configuration's.
+
+        Who of them is a validator now is on the chain.
+        """
+        return _seats(self.genesis, self.config)
 
     @property
     def data(self) -> Path:
@@ -58,6 +67,11 @@ class NodeHome:
     def evidence(self) -> Path:
         """Where evidence files are put; it need not exist."""
         return self.path / EVIDENCE_NAME
+
+    @property
+    def blobs(self) -> Path:
+        """Where blobs are kept; it need not exist."""
+        return self.path / BLOBS_NAME
 
     def __repr__(self) -> str:
         # The seed must not get into a log by way of a traceback.
@@ -92,18 +106,19 @@ def read_home(path: Path) -> NodeHome:
     config = parse_config(read_bounded(path / CONFIG_NAME, CONFIG_BYTES_MAX))
     genesis = parse_genesis(read_bounded(path / GENESIS_NAME, GENESIS_BYTES_MAX))
     seed = read_seed(path / KEY_NAME)
-    names = [member.name for member in genesis.validators.members]
+    seats = _seats(genesis, config)
+    names = [member.name for member in seats.members]
     if config.name not in names:
         raise MalformedError(
             f"node.toml: node.name: {config.name!r} is none of the validators {', '.join(names)}"
         )
     index = ValidatorIndex(names.index(config.name))
-    expected = genesis.validators.public_key(index)
+    expected = seats.public_key(index)
     found = SigningKey(seed).public_key
     if found != expected:
+        who = "the genesis" if index < genesis.validators.size else "node.toml"
         raise MalformedError(
-            f"{KEY_NAME}: is the key {found.hex()}, the genesis names {expected.hex()} "
-            f"for {config.name}"
+            f"{KEY_NAME}: is the key {found.hex()}, {who} names {expected.hex()} for {config.name}"
         )
     _check_addresses(config, names)
     return NodeHome(path=path, config=config, genesis=genesis, index=index, seed=seed)
@@ -120,6 +135,22 @@ def read_seed(path: Path) -> bytes:
     if not _SEED.fullmatch(data):
         raise MalformedError(f"{path}: expected 64 hex digits")
     return bytes.fromhex(data.decode().strip())
+
+
+def _seats(genesis: Genesis, config: NodeConfig) -> ValidatorSet:
+    """Raises `MalformedError` where a name or a key stands twice."""
+    further = tuple(
+        Validator(name=name, organisation=name, public_key=PublicKey(key))
+        for name, key in config.peers.keys
+    )
+    members = (*genesis.validators.members, *further)
+    for what, found in (
+        ("name", {item.name for item in members}),
+        ("key", {item.public_key for item in members}),
+    ):
+        if len(found) != len(members):
+            raise MalformedError(f"node.toml: peers.keys: a {what} stands twice, or in the genesis")
+    return ValidatorSet(epoch=genesis.validators.epoch, members=members)
 
 
 def _check_addresses(config: NodeConfig, names: list[str]) -> None:

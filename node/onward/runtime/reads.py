@@ -29,6 +29,7 @@ from onward.ledger.log import inclusion_path
 from onward.ledger.note import parse_note
 from onward.ledger.read import Reader
 from onward.ledger.receipt import build_receipt, encode_receipt
+from onward.ledger.results import leaves_at, write_set_at
 from onward.ledger.transaction import (
     Body,
     Envelope,
@@ -45,7 +46,10 @@ from onward_proto.documents import DocumentError, parse_document
 
 
 class NodeReads:
-    """`gateway.ports.ReadPort` over a node's disk. Everything is answered from the executed tip."""
+    """`gateway.ports.ReadPort` and `rpc.ports.ResultPort` over a node's disk.
+
+    Everything is answered from the executed tip.
+    """
 
     def __init__(
         self,
@@ -154,6 +158,14 @@ class NodeReads:
         if batch is None:
             raise CorruptionError(f"batch {stored.batch_head.hex()} is not in the batch log")
         return decode_envelope(batch.envelopes[stored.envelope_index])
+
+    def leaves(self, height: int) -> tuple[bytes, ...] | None:
+        """The canonical leaves of an executed block, in the log's order."""
+        return leaves_at(self._store, height)
+
+    def write_set(self, height: int, index: int) -> bytes | None:
+        """The canonical write set behind a recent transaction's leaf."""
+        return write_set_at(self._store, height, index)
 
     def status(self) -> NodeStatus:
         """How the node is doing."""

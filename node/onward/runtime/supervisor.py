@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from onward import limits
-from onward.errors import OnwardError
+from onward.errors import DivergenceError, OnwardError
 from onward.execution.body import ContractFor
+from onward.ledger.store import Store
 from onward.replica.effects import Boot
 from onward.rpc import tls
 from onward.rpc.peers import SERVER_OPTIONS
+from onward.rpc.results import ResultClient, ResultService
 from onward.rpc.server import Health, Server, bind, gateway_server, peer_server
 from onward.runtime.assembly import Node, assemble
 from onward.runtime.clock import Clock
+from onward.runtime.divergence import examine, write_report
 from onward.runtime.home import NodeHome
 from onward.storage.home import open_home
 from onward.telemetry.events import Log
@@ -109,13 +112,33 @@ class Supervisor:
                     metrics=self.metrics,
                     may_abstain=self.may_abstain,
                 )
-                await self._run(self.node, boot)
+                try:
+                    await self._run(self.node, boot)
+                except* DivergenceError as group:
+                    await self._examine(self.node, disk.store, first_of(group))
+                    raise
             finally:
                 # Waits behind a write that is under way.
                 await _on(writer, disk.close)
         finally:
             writer.shutdown(wait=False)
         self._log.info("stopped")
+
+    async def _examine(self, node: Node, store: Store, error: DivergenceError) -> None:
+        """Say what exactly this node has computed otherwise, while its disk is still open."""
+        members = self._home.seats.members
+        peers = [ValidatorIndex(n) for n in range(len(members)) if n != self._home.index]
+        try:
+            found = await examine(store, error, peers, ResultClient(node.peers))
+            if found is None:
+                reason = "no peer could show another result"
+                self._log.error("divergence_unexplained", reason=reason)
+                return
+            names = [member.name for member in members]
+            file = await asyncio.to_thread(write_report, self._home.path, found, names)
+            self._log.error("divergence", reason=found.sentence, report=str(file))
+        except Exception as fault:  # noqa: BLE001  # what ends the node is the divergence
+            self._log.error("divergence_unexplained", exc_info=fault)
 
     async def _run(self, node: Node, boot: Boot) -> None:
         servers = await self._listen(node)
@@ -126,6 +149,7 @@ class Supervisor:
                     group.create_task(node.verifier.run(), name="verifier"),
                     group.create_task(node.peers.run(), name="peers"),
                     group.create_task(self._watch_gauges(node), name="gauges"),
+                    group.create_task(node.gateway.blobs.sweep(), name="blobs"),
                 ]
                 await servers.health.set_serving(serving=True)
                 self._ports = servers.ports
@@ -143,6 +167,7 @@ class Supervisor:
                 await servers.gateway.stop(limits.SHUTDOWN_MS_MAX / 1000)
                 node.driver.stop()
                 await driving
+                await node.gateway.blobs.close()
                 for task in helping:
                     task.cancel()
         finally:
@@ -152,9 +177,10 @@ class Supervisor:
 
     async def _listen(self, node: Node) -> _Servers:
         config = self._home.config
-        members = self._home.genesis.validators.members
+        members = self._home.seats.members
         peers = peer_server(len(members), SERVER_OPTIONS)
         node.peers.register(peers)
+        ResultService(node.reads, self._home.seats).register(peers)
         gateway, health = gateway_server(node.gateway)
         try:
             peers_port = bind(
@@ -187,7 +213,7 @@ class Supervisor:
 
     async def _watch_gauges(self, node: Node) -> None:
         """Copy what nobody counts into the metrics, twice a second."""
-        names = [member.name for member in self._home.genesis.validators.members]
+        names = [member.name for member in self._home.seats.members]
         while True:
             _copy_gauges(self.metrics, node, names)
             self.metrics.clock_drift_ms.set(self._clock.drift_ms())
@@ -208,6 +234,12 @@ def _copy_gauges(metrics: Metrics, node: Node, names: list[str]) -> None:
             peer = ValidatorIndex(index)
             metrics.peer_outbox_bytes.labels(name).set(node.peers.outbox_bytes(peer))
             metrics.peer_dropped.labels(name).set(node.peers.dropped(peer))
+
+
+def first_of(group: BaseExceptionGroup[DivergenceError]) -> DivergenceError:
+    """The first error of a group, however deep it stands."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _on(executor: Executor, work: Callable[[], T]) -> T:

@@ -632,3 +632,118 @@ class PeerStatus(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_heard_ago_ms", b"_heard_ago_ms"]) -> typing.Literal["heard_ago_ms"] | None: ...
 
 global___PeerStatus = PeerStatus
+
+@typing.final
+class PutBlobRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    READ_FIELD_NUMBER: builtins.int
+    CONTRACT_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    BLOB_FIELD_NUMBER: builtins.int
+    read: builtins.bytes
+    """Canonical bytes of a SignedRead, method `blob/put`, arguments: `contract`, a slash, `record`, and
+    the SHA-256 of `blob`.
+    """
+    contract: builtins.str
+    record: builtins.bytes
+    """The record's id, 32 bytes."""
+    blob: builtins.bytes
+    def __init__(
+        self,
+        *,
+        read: builtins.bytes = ...,
+        contract: builtins.str = ...,
+        record: builtins.bytes = ...,
+        blob: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blob", b"blob", "contract", b"contract", "read", b"read", "record", b"record"]) -> None: ...
+
+global___PutBlobRequest = PutBlobRequest
+
+@typing.final
+class PutBlobReply(google.protobuf.message.Message):
+    """The blob is durable at this node."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___PutBlobReply = PutBlobReply
+
+@typing.final
+class GetBlobRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    READ_FIELD_NUMBER: builtins.int
+    CONTRACT_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    read: builtins.bytes
+    """As in PutBlobRequest, method `blob/get`, without the hash."""
+    contract: builtins.str
+    record: builtins.bytes
+    def __init__(
+        self,
+        *,
+        read: builtins.bytes = ...,
+        contract: builtins.str = ...,
+        record: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contract", b"contract", "read", b"read", "record", b"record"]) -> None: ...
+
+global___GetBlobRequest = GetBlobRequest
+
+@typing.final
+class GetBlobReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BLOB_FIELD_NUMBER: builtins.int
+    blob: builtins.bytes
+    def __init__(
+        self,
+        *,
+        blob: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blob", b"blob"]) -> None: ...
+
+global___GetBlobReply = GetBlobReply
+
+@typing.final
+class BlobDeletionRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    READ_FIELD_NUMBER: builtins.int
+    CONTRACT_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    read: builtins.bytes
+    """As in PutBlobRequest, method `blob/deletion`, without the hash."""
+    contract: builtins.str
+    record: builtins.bytes
+    def __init__(
+        self,
+        *,
+        read: builtins.bytes = ...,
+        contract: builtins.str = ...,
+        record: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contract", b"contract", "read", b"read", "record", b"record"]) -> None: ...
+
+global___BlobDeletionRequest = BlobDeletionRequest
+
+@typing.final
+class BlobDeletionReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELETION_FIELD_NUMBER: builtins.int
+    deletion: builtins.bytes
+    """The file's bytes."""
+    def __init__(
+        self,
+        *,
+        deletion: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deletion", b"deletion"]) -> None: ...
+
+global___BlobDeletionReply = BlobDeletionReply

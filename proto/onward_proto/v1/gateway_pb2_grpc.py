@@ -79,6 +79,21 @@ class GatewayStub(object):
                 request_serializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.SerializeToString,
                 response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.FromString,
                 _registered_method=True)
+        self.PutBlob = channel.unary_unary(
+                '/onward_proto.v1.Gateway/PutBlob',
+                request_serializer=onward__proto_dot_v1_dot_gateway__pb2.PutBlobRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.PutBlobReply.FromString,
+                _registered_method=True)
+        self.GetBlob = channel.unary_unary(
+                '/onward_proto.v1.Gateway/GetBlob',
+                request_serializer=onward__proto_dot_v1_dot_gateway__pb2.GetBlobRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.GetBlobReply.FromString,
+                _registered_method=True)
+        self.BlobDeletion = channel.unary_unary(
+                '/onward_proto.v1.Gateway/BlobDeletion',
+                request_serializer=onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionReply.FromString,
+                _registered_method=True)
 
 
 class GatewayServicer(object):
@@ -148,6 +163,27 @@ class GatewayServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutBlob(self, request, context):
+        """Keeps a record's blob (docs/spec/blobs.md) for its holders.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlob(self, request, context):
+        """A record's blob, if this node keeps it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BlobDeletion(self, request, context):
+        """This node's signed word that it has destroyed a record's blob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GatewayServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -195,6 +231,21 @@ def add_GatewayServicer_to_server(servicer, server):
                     servicer.Evidence,
                     request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.FromString,
                     response_serializer=onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.SerializeToString,
+            ),
+            'PutBlob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutBlob,
+                    request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.PutBlobRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_gateway__pb2.PutBlobReply.SerializeToString,
+            ),
+            'GetBlob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlob,
+                    request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.GetBlobRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_gateway__pb2.GetBlobReply.SerializeToString,
+            ),
+            'BlobDeletion': grpc.unary_unary_rpc_method_handler(
+                    servicer.BlobDeletion,
+                    request_deserializer=onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -440,6 +491,87 @@ class Gateway(object):
             '/onward_proto.v1.Gateway/Evidence',
             onward__proto_dot_v1_dot_gateway__pb2.EvidenceRequest.SerializeToString,
             onward__proto_dot_v1_dot_gateway__pb2.EvidenceReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBlob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Gateway/PutBlob',
+            onward__proto_dot_v1_dot_gateway__pb2.PutBlobRequest.SerializeToString,
+            onward__proto_dot_v1_dot_gateway__pb2.PutBlobReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Gateway/GetBlob',
+            onward__proto_dot_v1_dot_gateway__pb2.GetBlobRequest.SerializeToString,
+            onward__proto_dot_v1_dot_gateway__pb2.GetBlobReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BlobDeletion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Gateway/BlobDeletion',
+            onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionRequest.SerializeToString,
+            onward__proto_dot_v1_dot_gateway__pb2.BlobDeletionReply.FromString,
             options,
             channel_credentials,
             insecure,

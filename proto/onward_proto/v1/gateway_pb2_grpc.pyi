@@ -84,6 +84,24 @@ class GatewayStub:
     ]
     """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
 
+    PutBlob: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.PutBlobRequest,
+        onward_proto.v1.gateway_pb2.PutBlobReply,
+    ]
+    """Keeps a record's blob (docs/spec/blobs.md) for its holders."""
+
+    GetBlob: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.GetBlobRequest,
+        onward_proto.v1.gateway_pb2.GetBlobReply,
+    ]
+    """A record's blob, if this node keeps it."""
+
+    BlobDeletion: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.BlobDeletionRequest,
+        onward_proto.v1.gateway_pb2.BlobDeletionReply,
+    ]
+    """This node's signed word that it has destroyed a record's blob."""
+
 class GatewayAsyncStub:
     Submit: grpc.aio.UnaryUnaryMultiCallable[
         onward_proto.v1.gateway_pb2.SubmitRequest,
@@ -140,6 +158,24 @@ class GatewayAsyncStub:
         onward_proto.v1.gateway_pb2.EvidenceReply,
     ]
     """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
+
+    PutBlob: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.PutBlobRequest,
+        onward_proto.v1.gateway_pb2.PutBlobReply,
+    ]
+    """Keeps a record's blob (docs/spec/blobs.md) for its holders."""
+
+    GetBlob: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.GetBlobRequest,
+        onward_proto.v1.gateway_pb2.GetBlobReply,
+    ]
+    """A record's blob, if this node keeps it."""
+
+    BlobDeletion: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.gateway_pb2.BlobDeletionRequest,
+        onward_proto.v1.gateway_pb2.BlobDeletionReply,
+    ]
+    """This node's signed word that it has destroyed a record's blob."""
 
 class GatewayServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
@@ -215,5 +251,29 @@ class GatewayServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[onward_proto.v1.gateway_pb2.EvidenceReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.EvidenceReply]]:
         """What proves that validators cheated (docs/spec/evidence.md). Open to everyone."""
+
+    @abc.abstractmethod
+    def PutBlob(
+        self,
+        request: onward_proto.v1.gateway_pb2.PutBlobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.gateway_pb2.PutBlobReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.PutBlobReply]]:
+        """Keeps a record's blob (docs/spec/blobs.md) for its holders."""
+
+    @abc.abstractmethod
+    def GetBlob(
+        self,
+        request: onward_proto.v1.gateway_pb2.GetBlobRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.gateway_pb2.GetBlobReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.GetBlobReply]]:
+        """A record's blob, if this node keeps it."""
+
+    @abc.abstractmethod
+    def BlobDeletion(
+        self,
+        request: onward_proto.v1.gateway_pb2.BlobDeletionRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.gateway_pb2.BlobDeletionReply, collections.abc.Awaitable[onward_proto.v1.gateway_pb2.BlobDeletionReply]]:
+        """This node's signed word that it has destroyed a record's blob."""
 
 def add_GatewayServicer_to_server(servicer: GatewayServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

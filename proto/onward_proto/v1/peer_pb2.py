@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonward_proto/v1/peer.proto\x12\x0fonward_proto.v1\"*\n\tPeerFrame\x12\r\n\x05hello\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66rames\x18\x02 \x03(\x0c\x32N\n\x04Peer\x12\x46\n\x08\x45xchange\x12\x1a.onward_proto.v1.PeerFrame\x1a\x1a.onward_proto.v1.PeerFrame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aonward_proto/v1/peer.proto\x12\x0fonward_proto.v1\"*\n\tPeerFrame\x12\r\n\x05hello\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66rames\x18\x02 \x03(\x0c\"\x1f\n\rLeavesRequest\x12\x0e\n\x06height\x18\x01 \x01(\x04\"\x1d\n\x0bLeavesReply\x12\x0e\n\x06leaves\x18\x01 \x03(\x0c\".\n\rWritesRequest\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\r\" \n\x0bWritesReply\x12\x11\n\twrite_set\x18\x01 \x01(\x0c\x32\xde\x01\n\x04Peer\x12\x46\n\x08\x45xchange\x12\x1a.onward_proto.v1.PeerFrame\x1a\x1a.onward_proto.v1.PeerFrame(\x01\x30\x01\x12\x46\n\x06Leaves\x12\x1e.onward_proto.v1.LeavesRequest\x1a\x1c.onward_proto.v1.LeavesReply\x12\x46\n\x06Writes\x12\x1e.onward_proto.v1.WritesRequest\x1a\x1c.onward_proto.v1.WritesReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PEERFRAME']._serialized_start=47
   _globals['_PEERFRAME']._serialized_end=89
-  _globals['_PEER']._serialized_start=91
-  _globals['_PEER']._serialized_end=169
+  _globals['_LEAVESREQUEST']._serialized_start=91
+  _globals['_LEAVESREQUEST']._serialized_end=122
+  _globals['_LEAVESREPLY']._serialized_start=124
+  _globals['_LEAVESREPLY']._serialized_end=153
+  _globals['_WRITESREQUEST']._serialized_start=155
+  _globals['_WRITESREQUEST']._serialized_end=201
+  _globals['_WRITESREPLY']._serialized_start=203
+  _globals['_WRITESREPLY']._serialized_end=235
+  _globals['_PEER']._serialized_start=238
+  _globals['_PEER']._serialized_end=460
 # @@protoc_insertion_point(module_scope)

@@ -41,3 +41,71 @@ class PeerFrame(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["frames", b"frames", "hello", b"hello"]) -> None: ...
 
 global___PeerFrame = PeerFrame
+
+@typing.final
+class LeavesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: builtins.int
+    height: builtins.int
+    def __init__(
+        self,
+        *,
+        height: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["height", b"height"]) -> None: ...
+
+global___LeavesRequest = LeavesRequest
+
+@typing.final
+class LeavesReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LEAVES_FIELD_NUMBER: builtins.int
+    @property
+    def leaves(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """Canonical bytes of the block's leaves, in the log's order."""
+
+    def __init__(
+        self,
+        *,
+        leaves: collections.abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["leaves", b"leaves"]) -> None: ...
+
+global___LeavesReply = LeavesReply
+
+@typing.final
+class WritesRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    height: builtins.int
+    index: builtins.int
+    """Of its leaf within the block."""
+    def __init__(
+        self,
+        *,
+        height: builtins.int = ...,
+        index: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["height", b"height", "index", b"index"]) -> None: ...
+
+global___WritesRequest = WritesRequest
+
+@typing.final
+class WritesReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WRITE_SET_FIELD_NUMBER: builtins.int
+    write_set: builtins.bytes
+    """Canonical bytes of a WriteSet."""
+    def __init__(
+        self,
+        *,
+        write_set: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["write_set", b"write_set"]) -> None: ...
+
+global___WritesReply = WritesReply

@@ -40,6 +40,16 @@ class PeerStub(object):
                 request_serializer=onward__proto_dot_v1_dot_peer__pb2.PeerFrame.SerializeToString,
                 response_deserializer=onward__proto_dot_v1_dot_peer__pb2.PeerFrame.FromString,
                 _registered_method=True)
+        self.Leaves = channel.unary_unary(
+                '/onward_proto.v1.Peer/Leaves',
+                request_serializer=onward__proto_dot_v1_dot_peer__pb2.LeavesRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_peer__pb2.LeavesReply.FromString,
+                _registered_method=True)
+        self.Writes = channel.unary_unary(
+                '/onward_proto.v1.Peer/Writes',
+                request_serializer=onward__proto_dot_v1_dot_peer__pb2.WritesRequest.SerializeToString,
+                response_deserializer=onward__proto_dot_v1_dot_peer__pb2.WritesReply.FromString,
+                _registered_method=True)
 
 
 class PeerServicer(object):
@@ -53,6 +63,20 @@ class PeerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Leaves(self, request, context):
+        """What a block resulted in here: for a validator that found something else, and stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Writes(self, request, context):
+        """What one transaction of a recent block wrote here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +84,16 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Exchange,
                     request_deserializer=onward__proto_dot_v1_dot_peer__pb2.PeerFrame.FromString,
                     response_serializer=onward__proto_dot_v1_dot_peer__pb2.PeerFrame.SerializeToString,
+            ),
+            'Leaves': grpc.unary_unary_rpc_method_handler(
+                    servicer.Leaves,
+                    request_deserializer=onward__proto_dot_v1_dot_peer__pb2.LeavesRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_peer__pb2.LeavesReply.SerializeToString,
+            ),
+            'Writes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Writes,
+                    request_deserializer=onward__proto_dot_v1_dot_peer__pb2.WritesRequest.FromString,
+                    response_serializer=onward__proto_dot_v1_dot_peer__pb2.WritesReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +124,60 @@ class Peer(object):
             '/onward_proto.v1.Peer/Exchange',
             onward__proto_dot_v1_dot_peer__pb2.PeerFrame.SerializeToString,
             onward__proto_dot_v1_dot_peer__pb2.PeerFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Leaves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Peer/Leaves',
+            onward__proto_dot_v1_dot_peer__pb2.LeavesRequest.SerializeToString,
+            onward__proto_dot_v1_dot_peer__pb2.LeavesReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Writes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onward_proto.v1.Peer/Writes',
+            onward__proto_dot_v1_dot_peer__pb2.WritesRequest.SerializeToString,
+            onward__proto_dot_v1_dot_peer__pb2.WritesReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,6 +31,18 @@ class PeerStub:
     ]
     """Opens with three hellos (dialer, listener, dialer), then carries frames both ways."""
 
+    Leaves: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.peer_pb2.LeavesRequest,
+        onward_proto.v1.peer_pb2.LeavesReply,
+    ]
+    """What a block resulted in here: for a validator that found something else, and stopped."""
+
+    Writes: grpc.UnaryUnaryMultiCallable[
+        onward_proto.v1.peer_pb2.WritesRequest,
+        onward_proto.v1.peer_pb2.WritesReply,
+    ]
+    """What one transaction of a recent block wrote here."""
+
 class PeerAsyncStub:
     """One stream for each pair of validators; the validator with the lower index dials."""
 
@@ -39,6 +51,18 @@ class PeerAsyncStub:
         onward_proto.v1.peer_pb2.PeerFrame,
     ]
     """Opens with three hellos (dialer, listener, dialer), then carries frames both ways."""
+
+    Leaves: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.peer_pb2.LeavesRequest,
+        onward_proto.v1.peer_pb2.LeavesReply,
+    ]
+    """What a block resulted in here: for a validator that found something else, and stopped."""
+
+    Writes: grpc.aio.UnaryUnaryMultiCallable[
+        onward_proto.v1.peer_pb2.WritesRequest,
+        onward_proto.v1.peer_pb2.WritesReply,
+    ]
+    """What one transaction of a recent block wrote here."""
 
 class PeerServicer(metaclass=abc.ABCMeta):
     """One stream for each pair of validators; the validator with the lower index dials."""
@@ -50,5 +74,21 @@ class PeerServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[onward_proto.v1.peer_pb2.PeerFrame], collections.abc.AsyncIterator[onward_proto.v1.peer_pb2.PeerFrame]]:
         """Opens with three hellos (dialer, listener, dialer), then carries frames both ways."""
+
+    @abc.abstractmethod
+    def Leaves(
+        self,
+        request: onward_proto.v1.peer_pb2.LeavesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.peer_pb2.LeavesReply, collections.abc.Awaitable[onward_proto.v1.peer_pb2.LeavesReply]]:
+        """What a block resulted in here: for a validator that found something else, and stopped."""
+
+    @abc.abstractmethod
+    def Writes(
+        self,
+        request: onward_proto.v1.peer_pb2.WritesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[onward_proto.v1.peer_pb2.WritesReply, collections.abc.Awaitable[onward_proto.v1.peer_pb2.WritesReply]]:
+        """What one transaction of a recent block wrote here."""
 
 def add_PeerServicer_to_server(servicer: PeerServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

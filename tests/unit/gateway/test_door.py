@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from onward import limits
+from onward.blobs.place import Place
 from onward.crypto.signing import SigningKey, verify
 from onward.errors import RejectCode, RejectedError, Unavailable
 from onward.gateway.door import Gateway
@@ -143,6 +144,25 @@ class FakeNode:
         raise NotImplementedError
 
 
+class NoBlobs:
+    """A node that keeps none."""
+
+    def places(self) -> Iterator[tuple[Place, str]]:
+        return iter(())
+
+    def keep(self, place: Place, party: str, blob: bytes) -> None:
+        raise NotImplementedError
+
+    def read(self, place: Place) -> bytes | None:
+        return None
+
+    def destroy(self, place: Place, height: int) -> bool:
+        return False
+
+    def deletion(self, place: Place) -> bytes | None:
+        return None
+
+
 def unexpected(error: Exception) -> None:
     raise error
 
@@ -161,7 +181,7 @@ async def gateway(node: FakeNode) -> Gateway:
         now_ms=lambda: NOW,
         monotonic_ms=lambda: node.monotonic,
     )
-    return Gateway(settings, node, node, unexpected)
+    return Gateway(settings, node, node, NoBlobs(), unexpected)
 
 
 def read(method: str, arguments: bytes, *, party: str = "acme", signer: SigningKey = ACME) -> bytes:

@@ -13,6 +13,7 @@ from tests.unit.gateway.test_door import (
     NODE,
     NOW,
     FakeNode,
+    NoBlobs,
     body,
     read,
     sealed,
@@ -60,7 +61,7 @@ async def gateway(node: TellingNode) -> Gateway:
         now_ms=lambda: NOW,
         monotonic_ms=lambda: node.monotonic,
     )
-    return Gateway(settings, node, node, unexpected)
+    return Gateway(settings, node, node, NoBlobs(), unexpected)
 
 
 async def test_known_bytes_under_a_strangers_key_show_the_verdict_without_its_event(

@@ -26,6 +26,7 @@ from onward.ledger.statemap import (
     verify_absence,
     verify_presence,
 )
+from onward.ledger.statemap.moving import decode_steps, encode_steps
 
 
 class Shelf:
@@ -281,3 +282,12 @@ def test_a_reference_survives_its_encoding() -> None:
     assert MapRef.decode(ref.encode()) == ref
     with pytest.raises(CorruptionError):
         MapRef.decode(ref.encode()[1:])
+
+
+def test_where_the_pages_of_a_height_stand_survives_its_encoding() -> None:
+    """A page that is looked for elsewhere is taken for dead, and removed."""
+    shelf = map_of(300)
+    update = shelf.write({"key/1": b"other", "new": b"one", "key/2": None})
+    found = decode_steps(2, encode_steps(update))
+    assert found == [(key[8:], key[:8]) for key, _ in update.node_writes]
+    assert decode_steps(2, b"") == []

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onward import limits
+from onward.blobs.place import Place
 from onward.crypto.signing import SigningKey
 from onward.errors import CorruptionError, MalformedError, RejectedError, Unavailable
 from onward.ledger.chain import StoredBlock, StoredTransaction
@@ -29,7 +30,6 @@ from onward.rpc.services import GATEWAY_SERVICE
 from onward.types import Digest
 from onward_proto.v1 import gateway_pb2
 
-METHODS = ("Submit", "DryRun", "Query", "Transaction", "Block", "Receipt", "Status", "Evidence")
 REQUESTS: dict[str, Any] = {
     "Submit": gateway_pb2.SubmitRequest,
     "DryRun": gateway_pb2.DryRunRequest,
@@ -39,7 +39,11 @@ REQUESTS: dict[str, Any] = {
     "Receipt": gateway_pb2.ReceiptRequest,
     "Status": gateway_pb2.StatusRequest,
     "Evidence": gateway_pb2.EvidenceRequest,
+    "PutBlob": gateway_pb2.PutBlobRequest,
+    "GetBlob": gateway_pb2.GetBlobRequest,
+    "BlobDeletion": gateway_pb2.BlobDeletionRequest,
 }
+METHODS = tuple(REQUESTS)
 STATUS = NodeStatus(
     network="local",
     chain_id=Digest(bytes([7]) * 32),
@@ -126,6 +130,17 @@ class ScriptedGateway:
     def evidence(self) -> tuple[bytes, ...]:
         self._speak()
         return (b"onward/evidence/1\n",)
+
+    async def put_blob(self, read: bytes, place: Place, blob: bytes) -> None:
+        self._speak()
+
+    async def get_blob(self, read: bytes, place: Place) -> bytes:
+        self._speak()
+        return b"blob"
+
+    async def blob_deletion(self, read: bytes, place: Place) -> bytes:
+        self._speak()
+        return b"onward/deletion/1\n"
 
     def failed(self, error: Exception) -> None:
         self.failures.append(error)

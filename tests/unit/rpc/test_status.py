@@ -52,6 +52,15 @@ def test_unavailability_survives_with_its_hint() -> None:
     assert error.retry_after_ms == 250
 
 
+@pytest.mark.parametrize("hint", ["9" * 5_000, "9" * 20, "-1", "soon"])
+def test_hint_that_is_none_is_no_hint(hint: str) -> None:
+    """A node that lies would otherwise end whoever asks it, and with it the question to others."""
+    told = (("onward-code", "E_BUSY"), ("onward-retry-after-ms", hint))
+    error = error_of(grpc.StatusCode.UNAVAILABLE, "later", told)
+    assert isinstance(error, Unavailable)
+    assert error.retry_after_ms == 0
+
+
 def test_our_own_faults_are_told_without_their_content() -> None:
     for error in (CorruptionError("block 7 at sector 9"), InvariantError("secret"), KeyError("x")):
         told = failure_of(error)

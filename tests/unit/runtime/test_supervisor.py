@@ -9,13 +9,12 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from io import StringIO
 from itertools import count
 from typing import Any
 
-import grpc
 import pytest
 
 from onward.crypto.signing import SigningKey
@@ -43,14 +42,6 @@ from .conftest import ADMIN, seed_of
 
 MakeHome = Callable[..., NodeHome]
 WITHIN_S = 30
-
-
-@pytest.fixture
-async def grpc_stays() -> AsyncIterator[None]:
-    """gRPC's poller thread is joined with its last user, wherever that one ends: here, then."""
-    channel = grpc.aio.insecure_channel("127.0.0.1:1")
-    yield
-    await channel.close()
 
 
 now_ms = Clock().now_ms
@@ -134,7 +125,6 @@ async def client_of(*nodes: RunningNode) -> Client:
     return Client(endpoints, chain_id=chain_id, now_ms=now_ms)
 
 
-@pytest.mark.usefixtures("grpc_stays")
 async def test_node_takes_a_transaction_keeps_it_and_proves_it(make_home: MakeHome) -> None:
     home = await asyncio.to_thread(make_home)
     reader = ReadingParty(party="admin", signer=ADMIN)
@@ -160,7 +150,6 @@ async def test_node_takes_a_transaction_keeps_it_and_proves_it(make_home: MakeHo
         assert block.block.height == submission.verdicts[0].height
 
 
-@pytest.mark.usefixtures("grpc_stays")
 async def test_four_nodes_agree_over_tls_and_go_on_without_one(make_home: MakeHome) -> None:
     first = await asyncio.to_thread(free_ports, 4)
     addresses = tuple(
@@ -198,7 +187,6 @@ async def test_four_nodes_agree_over_tls_and_go_on_without_one(make_home: MakeHo
         assert len(roots) == 1
 
 
-@pytest.mark.usefixtures("grpc_stays")
 async def test_home_in_use_is_refused(make_home: MakeHome) -> None:
     """Two processes with one key and one journal would contradict each other."""
     home = await asyncio.to_thread(make_home)
@@ -208,7 +196,6 @@ async def test_home_in_use_is_refused(make_home: MakeHome) -> None:
     assert refused.value.code == "E_STATE"
 
 
-@pytest.mark.usefixtures("grpc_stays")
 async def test_taken_port_is_named_and_nothing_is_left_behind(make_home: MakeHome) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -222,7 +209,6 @@ async def test_taken_port_is_named_and_nothing_is_left_behind(make_home: MakeHom
         pass
 
 
-@pytest.mark.usefixtures("grpc_stays")
 async def test_error_that_ends_a_node_stops_all_of_it(make_home: MakeHome) -> None:
     home = await asyncio.to_thread(make_home)
     node = RunningNode(home)
