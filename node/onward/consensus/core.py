@@ -58,7 +58,7 @@ from onward.consensus.status import NULLIFIED_MAX, Answered, status_packet
 from onward.consensus.tally import Tally
 from onward.consensus.timing import ViewTimer
 from onward.consensus.tree import BlockTree, Stray
-from onward.errors import DivergenceError, invariant
+from onward.errors import invariant
 from onward.ledger.block import Block, Cut, block_digest
 from onward.types import NIL, Digest, Height, ValidatorIndex, View
 
@@ -381,13 +381,8 @@ class Core:
                 self._proposed.setdefault(block.view, digest)
 
     def _check_divergence(self) -> None:
-        """What a quorum accepted, at least f + 1 honest validators accepted."""
         for certificate in (*self._known.notarized.values(), self._known.top):
-            if self._tree.is_bad(certificate.digest):
-                raise DivergenceError(
-                    f"a quorum accepted block {certificate.digest.hex()} of view "
-                    f"{certificate.view}, which is invalid here"
-                )
+            self._tree.check_accepted(certificate)
 
     # -- rules -----------------------------------------------------------------------------------
 

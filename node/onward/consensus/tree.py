@@ -7,7 +7,8 @@ ever.
 
 from __future__ import annotations
 
-from onward.errors import invariant, unreachable
+from onward.consensus.messages import Certificate
+from onward.errors import DivergenceError, invariant, unreachable
 from onward.ledger.block import BLOCK_FORMAT, Block
 from onward.types import Digest
 
@@ -64,6 +65,21 @@ class BlockTree:
         """The block is bad."""
         invariant(digest not in self._valid, "a valid block cannot become bad")
         self._bad.add(digest)
+
+    def check_accepted(self, certificate: Certificate) -> None:
+        """What a quorum accepted, at least f + 1 honest validators accepted.
+
+        Raises: DivergenceError where it is bad here. It may be that this node executed an ancestor
+        otherwise, so the error says what the block names as its result.
+        """
+        digest = certificate.digest
+        if digest in self._bad:
+            block = self._blocks.get(digest)
+            raise DivergenceError(
+                f"a quorum accepted block {digest.hex()} of view {certificate.view}, "
+                "which is invalid here",
+                certified=None if block is None else block.executed,
+            )
 
     def lowest_undecided(self, digest: bytes) -> bytes | None:
         """The first block to fetch or to judge on the way from the root to this one.
