@@ -50,6 +50,10 @@ def test_shared_data_reaches_its_recipient_and_is_gone_when_the_rights_holder_sa
     assert answer("blob", "put", "share", str(blob), "--as", "alice", *where)["nodes"] == 4
 
     assert onward("blob", "get", "share", "--as", "acme", *where).stdout_bytes == SECRET
+    fetched = tmp_path / "fetched.json"
+    answer("blob", "get", "share", "--as", "acme", "--out", str(fetched), *where)
+    assert fetched.read_bytes() == SECRET
+    assert fetched.stat().st_mode & 0o077 == 0
     assert answer("blob", "get", "share", "--as", "beta", *where, code=1)["code"] == "E_READER"
 
     # One node is down when it happens, and makes up for it when it is back.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -107,7 +108,7 @@ def get(share: str, out: Path | None, target: Target) -> None:
     if opened.commitment.hex() != record["commitment"]:
         raise RejectedError(RejectCode.BLOB, "the payload is not what the chain's commitment says")
     if out is not None:
-        out.write_bytes(opened.payload)
+        _write_private(out, opened.payload)
     document = {
         "share": place.record.hex(),
         "commitment": record["commitment"],
@@ -166,6 +167,13 @@ def deletions(share: str, save: Path | None, target: Target) -> None:
     unverified = len(answers) - len(found)
     document = {"share": place.record.hex(), "deletions": rows, "unverified": unverified}
     answer(document, lambda out: _show(out, found, unverified))
+
+
+def _write_private(file: Path, data: bytes) -> None:
+    """Personal data is for whoever fetched it, whatever the umask says."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+        stream.write(data)
 
 
 def _show(out: Console, found: list[SignedDeletion], unverified: int) -> None:

@@ -168,6 +168,7 @@ class BlobDoor:
             # Whoever hangs up leaves her job in the queue: it has to stay in the count as well.
             return await asyncio.shield(job)
         except OSError as error:
+            self._failed(error)  # the client cannot mend it: the operator has to know
             raise Unavailable(f"the node's disk: {error.strerror}", retry_after_ms=1_000) from error
 
     def _job_done(self, _: object) -> None:

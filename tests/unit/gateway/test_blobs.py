@@ -304,11 +304,13 @@ async def test_record_id_of_another_length_is_refused(door: BlobDoor) -> None:
     assert refused.value.code == "E_FORMAT"
 
 
-async def test_failing_disk_is_nobodys_fault_and_ends_nothing(
+async def test_failing_disk_is_told_to_the_operator_and_ends_nothing(
     contract: ContractWithBlobs, tmp_path: Path
 ) -> None:
     (tmp_path / "blobs").write_bytes(b"a file where a folder should be")
-    door = BlobDoor(BlobFiles(tmp_path / "blobs", CHAIN, NAME, KEYS[0]), contract, unexpected)
+    told: list[Exception] = []
+    door = BlobDoor(BlobFiles(tmp_path / "blobs", CHAIN, NAME, KEYS[0]), contract, told.append)
     with pytest.raises(Unavailable):
         await door.put(ALICE_READS, PLACE, BLOB)
+    assert [isinstance(error, OSError) for error in told] == [True]
     await door.close()
