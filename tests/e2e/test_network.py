@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from onward.cli.main import main
+from onward.cli.query import QUESTIONS
 from onward.network.definition import read_network
 from onward.network.processes import kill, running
 
@@ -96,10 +97,25 @@ def test_one_network_from_its_first_block_to_its_last_receipt(folder: Path, tmp_
         *("share", "onward", "--as", "acme", "--parent-share", "share", "--recipient", "beta"),
         *("--fields", "email", "--purpose", "dpv:Marketing", "--child-expires-at", "20d", *where),
     )
+    traced = answer(
+        *("query", "trace", "share", "--as", "acme", "--recipient", "beta", *where),
+        *("--fields", "email", "--purpose", "dpv:Marketing", "--expires-at", "20d"),
+    )
+    assert (traced["code"], traced["rule"]) == ("E_PURPOSE", "R23")
+    assert [item["rule"] for item in traced["rules"] if not item["holds"]] == ["R23"]
     dry = answer(*onward_share, "--dry-run", code=1)
     real = answer(*onward_share, code=1)
     assert (dry["code"], dry["rule"]) == (real["code"], real["rule"]) == ("E_PURPOSE", "R23")
     assert real["outcome"] == "recorded"
+    for name, question in QUESTIONS.items():
+        words = ("--direction", "given") if ("direction" in dict(question.words)) else ()
+        if not question.about:
+            assert answer("query", name, "--as", "alice", *words, *where)["height"] > 0
+    given = answer("query", "aggregate", "--direction", "given", "--as", "alice", *where)
+    taken = answer("query", "aggregate", "--direction", "received", "--as", "acme", *where)
+    assert {(cell["field"], cell["count"]) for cell in given["cells"]} == {
+        (cell["field"], cell["count"]) for cell in taken["cells"]
+    }
     refusals = answer("query", "refusals", "--as", "alice", *where)["refusals"]
     assert [item["code"] for item in refusals] == ["E_PURPOSE"]
 

@@ -16,7 +16,7 @@ from onward.cli.delivery import outcome_name, verdict_json
 from onward.cli.output import UsageFault, answer, json_option
 from onward.cli.page import show_document
 from onward.cli.target import Target, hex_id, target_options
-from onward.cli.values import ANSWER_BYTES_MAX, moment
+from onward.cli.values import ANSWER_BYTES_MAX, Values, moment
 from onward.ledger.block import block_digest
 from onward.ledger.chain import StoredBlock
 from onward.rpc.client import Client, ReadingParty, TransactionAnswer
@@ -38,11 +38,23 @@ class Question:
     summary: str
     about: str = ""
     words: tuple[tuple[str, str], ...] = ()  # further options: argument, help
+    parties: tuple[tuple[str, str], ...] = ()  # a name of the wallet, or an id
     times: tuple[tuple[str, str], ...] = ()
     paged: bool = False
 
 
+_SINCE = "Since then, such as 'now - 7d' or 2027-01-31."
+
 QUESTIONS: dict[str, Question] = {
+    "aggregate": Question(
+        query="aggregate",
+        summary="What I gave, received or passed on, by counterparty, purpose, field and month.",
+        words=(
+            ("direction", "given, received, passed_on or onward."),
+            ("month", "Of this month, such as 2027-01."),
+        ),
+        paged=True,
+    ),
     "agreement": Question(
         query="agreement",
         summary="An agreement, whether it is in force, and why not.",
@@ -50,6 +62,33 @@ QUESTIONS: dict[str, Question] = {
         times=(("at_ms", "How it stands at another time."),),
     ),
     "agreements": Question(query="agreements", summary="All of mine.", paged=True),
+    "approvals": Question(
+        query="approvals", summary="Approvals of single onward shares.", paged=True
+    ),
+    "breaches": Question(query="breaches", summary="Notices of breaches.", paged=True),
+    "catalogue": Question(
+        query="catalogue",
+        summary="The terms, or the schemas, that are published.",
+        words=(("kind", "terms or schema."),),
+        paged=True,
+    ),
+    "changes": Question(
+        query="changes",
+        summary="What an agreement allowed at one time and allows at another.",
+        about="agreement",
+        times=(("from_ms", _SINCE), ("to_ms", "Until then; now, if left out.")),
+    ),
+    "compliance": Question(
+        query="compliance",
+        summary="How a custodian keeps its word, as far as I may see.",
+        parties=(("party", "The custodian; I, if left out."),),
+    ),
+    "feed": Question(
+        query="feed",
+        summary="What happened that I may have to act on.",
+        times=(("since_ms", _SINCE),),
+        paged=True,
+    ),
     "handshake": Question(
         query="handshake", summary="What was answered to an offer.", about="offer", paged=True
     ),
@@ -61,6 +100,19 @@ QUESTIONS: dict[str, Question] = {
         query="intents",
         summary="Open intentcasts.",
         words=(("industry", "Of this industry."), ("tag", "With this tag.")),
+        paged=True,
+    ),
+    "mandates": Question(
+        query="mandates",
+        summary="What an auditor may look into.",
+        parties=(("auditor", "Whose; mine, if left out."),),
+        paged=True,
+    ),
+    "obligations": Question(
+        query="obligations",
+        summary="Duties that I owe, or that are owed to me.",
+        words=(("state", "OPEN, OVERDUE or ATTESTED."),),
+        times=(("due_before_ms", "Due before then, such as 30d."),),
         paged=True,
     ),
     "offer": Question(query="offer", summary="An offer.", about="offer"),
@@ -79,6 +131,7 @@ QUESTIONS: dict[str, Question] = {
         paged=True,
     ),
     "terms": Question(query="terms", summary="Terms, and whether they still apply.", about="terms"),
+    "violations": Question(query="violations", summary="Flagged violations.", paged=True),
     "view": Question(
         query="party_view",
         summary="My sharing at a glance.",
@@ -104,7 +157,7 @@ def _command(name: str, question: Question) -> click.Command:
         callback = click.option("--after", metavar="CURSOR", help="Behind the page before.")(
             callback
         )
-    for word, text in (*question.words, *question.times):
+    for word, text in (*question.words, *question.parties, *question.times):
         flag = "--" + word.removesuffix("_ms").replace("_", "-")
         callback = click.option(flag, word, metavar=word.removesuffix("_ms").upper(), help=text)(
             callback
@@ -119,10 +172,14 @@ def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str,
     for word, _ in question.words:
         if typed[word]:
             arguments[word] = typed[word]
+    for word, _ in question.parties:
+        if typed[word]:
+            arguments[word] = target.party_id(typed[word])
     for word, _ in question.times:
         if typed[word]:
             name = word.removesuffix("_ms")
-            arguments[word] = moment(f"_{name}", typed[word], f"--{name}")
+            sort = "within" if name == "within" else "moment_at"  # a period, or a moment
+            arguments[word] = moment(sort, typed[word], f"--{name.replace('_', '-')}")
     if question.about:
         arguments[f"{question.about}_id"] = reference(target, question.about, typed["about"])
     for word in ("after", "limit") if question.paged else ():
@@ -189,6 +246,42 @@ def lineage(
     arguments |= {"after": after} if after else {}
     arguments |= {"limit": limit} if limit else {}
     _tell(_run(target, _query(CONTRACT, "lineage", arguments)), target, "lineage")
+
+
+@query.command()
+@click.argument("share", metavar="SHARE")
+@click.option("--recipient", required=True, metavar="PARTY", help="Who would receive it.")
+@click.option(
+    "--fields", required=True, multiple=True, metavar="FIELDS",
+    help="By name or index; repeatable, or with commas.",
+)  # fmt: skip
+@click.option("--purpose", default="", metavar="IRI", help="What for.")
+@click.option("--expires-at", metavar="TIME", help="Until when.")
+@click.option("--approval", metavar="ID", help="The approval, where the terms ask for one.")
+@target_options
+@json_option
+def trace(share: str, expires_at: str | None, target: Target, **typed: Any) -> None:
+    """What each rule would say to passing SHARE on now, and how each agreement above it stands."""
+
+    async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
+        given = {name: value for name, value in typed.items() if value}
+        given |= {"parent_share": share, "child.expires_at": expires_at}
+        fields = await Values(target, client, reader).fields("share.onward", given)
+        child, parcel = fields["child"], fields["share"]
+        arguments = {
+            "parent_share_id": fields["parent_share"],
+            "recipient": fields["recipient"],
+            "fields": parcel["fields"],
+            "purpose": parcel.get("purpose", ""),
+        }
+        if "approval" in fields:
+            arguments["approval_id"] = fields["approval"]
+        if "expires_at_ms" in child:
+            arguments["expires_at_ms"] = child["expires_at_ms"]
+        found: dict[str, Any] = await _query(CONTRACT, "trace", arguments)(client, reader)
+        return found
+
+    _tell(_run(target, ask), target, "trace")
 
 
 @query.command()
