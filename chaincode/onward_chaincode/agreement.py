@@ -197,3 +197,19 @@ def count_first_share(ctx: Context, case: Case) -> None:
     """
     parent = case.parent
     store_agreement(ctx, changed(parent, open_child_count=parent.open_child_count + 1))
+
+
+def grant_of(agreement: AgreementRecord) -> Grant:
+    """What an agreement granted when it was made, withdrawals aside."""
+    return Grant(
+        terms=agreement.terms_id,
+        schema=agreement.schema_id,
+        fields=agreement.fields,
+        purposes=agreement.purposes,
+        jurisdictions=agreement.jurisdictions,
+        lawful_basis=agreement.lawful_basis,
+        notice=agreement.notice,
+        not_before_ms=agreement.not_before_ms,
+        expires_at_ms=agreement.expires_at_ms,
+        retention_ms=agreement.retention_ms,
+    )

@@ -10,11 +10,16 @@ holds data that came through it, and any agreement under deprecated terms.
 
 from __future__ import annotations
 
-from onward_chaincode.agreement import find_agreement, require_root_grant, store_agreement
+from onward_chaincode.agreement import (
+    find_agreement,
+    grant_of,
+    require_root_grant,
+    store_agreement,
+)
 from onward_chaincode.contract import Context
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import current_key, derive_id
-from onward_chaincode.payloads import AgreementAmend, Grant
+from onward_chaincode.payloads import AgreementAmend
 from onward_chaincode.records import AgreementRecord, Reference, save
 from onward_chaincode.standing import (
     ACTIVE,
@@ -48,7 +53,7 @@ def amend(ctx: Context, payload: AgreementAmend) -> None:
     if len(line) > 1 or old.open_child_count > 0 or record.state == DEPRECATED:
         _require_narrower(old, new)
     else:
-        require_root_grant(ctx, _grant_of(new), ctx.time_ms)
+        require_root_grant(ctx, grant_of(new), ctx.time_ms)
     store_agreement(ctx, changed(old, state=SUPERSEDED, changed_at_ms=ctx.time_ms))
     store_agreement(ctx, new)
     save(ctx, current_key(old.series), Reference(target=new.agreement_id))
@@ -113,18 +118,3 @@ def _require_narrower(old: AgreementRecord, new: AgreementRecord) -> None:
     grows = [name for name, found in wider if found]
     if grows:
         raise refuse(Code.WIDENS, f"{' and '.join(grows)} would grow while others build on less")
-
-
-def _grant_of(agreement: AgreementRecord) -> Grant:
-    return Grant(
-        terms=agreement.terms_id,
-        schema=agreement.schema_id,
-        fields=agreement.fields,
-        purposes=agreement.purposes,
-        jurisdictions=agreement.jurisdictions,
-        lawful_basis=agreement.lawful_basis,
-        notice=agreement.notice,
-        not_before_ms=agreement.not_before_ms,
-        expires_at_ms=agreement.expires_at_ms,
-        retention_ms=agreement.retention_ms,
-    )

@@ -7,6 +7,7 @@ from onward_chaincode.agreement import (
     begin_child,
     count_first_share,
     find_agreement,
+    grant_of,
     require_active_party,
     store_agreement,
     use_approval,
@@ -25,7 +26,6 @@ from onward_chaincode.onward import (
     require_subset,
 )
 from onward_chaincode.payloads import (
-    Grant,
     Parcel,
     ShareAck,
     ShareOnward,
@@ -106,7 +106,7 @@ def _record_inside_child(
         recipient=recipient,
         parent_agreement_id=child.parent_id,
         parent_share_id=payload.parent_share,
-        child=_grant_of(child),
+        child=grant_of(child),
         parcel=payload.share,
         inside=child,
         approval=payload.approval,
@@ -153,21 +153,6 @@ def find_share(reader: Reader, share_id: bytes) -> ShareEntry:
     if share is None:
         raise refuse(Code.UNKNOWN_SHARE, f"share {share_id.hex()} is not recorded")
     return share
-
-
-def _grant_of(agreement: AgreementRecord) -> Grant:
-    return Grant(
-        terms=agreement.terms_id,
-        schema=agreement.schema_id,
-        fields=agreement.fields,
-        purposes=agreement.purposes,
-        jurisdictions=agreement.jurisdictions,
-        lawful_basis=agreement.lawful_basis,
-        notice=agreement.notice,
-        not_before_ms=agreement.not_before_ms,
-        expires_at_ms=agreement.expires_at_ms,
-        retention_ms=agreement.retention_ms,
-    )
 
 
 def _write_share(

@@ -15,8 +15,6 @@ docs/spec/proofs.md, section 9.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -169,17 +167,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
+        # One byte more than there may be: that a file is too long is the verifier's verdict.
         summary = verify_across(
-            options.receipt.read_bytes(), options.genesis.read_bytes(), options.epochs.read_bytes()
+            receipts.read_start(options.receipt, receipts.RECEIPT_BYTES_MAX + 1),
+            receipts.read_start(options.genesis, receipts.GENESIS_BYTES_MAX + 1),
+            receipts.read_start(options.epochs, EPOCHS_BYTES_MAX + 1),
         )
         answer: dict[str, Any] = {"verified": True, **asdict(summary)}
     except ReceiptError as error:
         answer = {"verified": False, "code": error.code, "message": str(error)}
     except OSError as error:
         parser.error(str(error))
-    lines = [json.dumps(answer)] if options.json else [f"{k:12} {v}" for k, v in answer.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if answer["verified"] else 1
+    return receipts.tell(answer, as_json=options.json)
 
 
 if __name__ == "__main__":

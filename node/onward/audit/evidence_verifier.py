@@ -15,16 +15,21 @@ from __future__ import annotations
 import argparse
 import base64
 import binascii
-import json
 import re
-import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
-from onward.audit.receipt_verifier import GENESIS_BYTES_MAX, ReceiptError, is_signed, read_genesis
+from onward.audit.receipt_verifier import (
+    GENESIS_BYTES_MAX,
+    ReceiptError,
+    is_signed,
+    read_genesis,
+    read_start,
+    tell,
+)
 
 EVIDENCE_BYTES_MAX = 4 * 1024
 HEADER = "onward/evidence/1"
@@ -233,11 +238,6 @@ def _fail(code: Code, message: str) -> NoReturn:
     raise EvidenceError(code, message)
 
 
-def _read_start(file: Path, size: int) -> bytes:
-    with file.open("rb") as stream:
-        return stream.read(size)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Verify one file. Exit code 0 = it proves what it says, 1 = it does not, 2 = wrong usage."""
     parser = argparse.ArgumentParser(description="Verify evidence against a validator, offline.")
@@ -246,16 +246,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
-        data = _read_start(options.evidence, EVIDENCE_BYTES_MAX + 1)
-        summary = verify_evidence(data, _read_start(options.genesis, GENESIS_BYTES_MAX + 1))
+        data = read_start(options.evidence, EVIDENCE_BYTES_MAX + 1)
+        summary = verify_evidence(data, read_start(options.genesis, GENESIS_BYTES_MAX + 1))
         answer: dict[str, Any] = {"verified": True, **asdict(summary)}
     except EvidenceError as error:
         answer = {"verified": False, "code": error.code, "message": str(error)}
     except OSError as error:
         parser.error(str(error))
-    lines = [json.dumps(answer)] if options.json else [f"{k:12} {v}" for k, v in answer.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if answer["verified"] else 1
+    return tell(answer, as_json=options.json)
 
 
 if __name__ == "__main__":

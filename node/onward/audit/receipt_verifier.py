@@ -397,9 +397,17 @@ def _fail(code: Code, message: str) -> NoReturn:
     raise ReceiptError(code, message)
 
 
-def _read_start(file: Path, size: int) -> bytes:
+def read_start(file: Path, size: int) -> bytes:
+    """A file's first `size` bytes. Raises `OSError`."""
     with file.open("rb") as stream:
         return stream.read(size)
+
+
+def tell(answer: dict[str, Any], *, as_json: bool) -> int:
+    """Print a verifier's answer; answers the exit code."""
+    lines = [json.dumps(answer)] if as_json else [f"{k:12} {v}" for k, v in answer.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if answer["verified"] else 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -410,16 +418,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
-        receipt = _read_start(options.receipt, RECEIPT_BYTES_MAX + 1)
-        summary = verify_receipt(receipt, _read_start(options.genesis, GENESIS_BYTES_MAX + 1))
+        receipt = read_start(options.receipt, RECEIPT_BYTES_MAX + 1)
+        summary = verify_receipt(receipt, read_start(options.genesis, GENESIS_BYTES_MAX + 1))
         answer: dict[str, Any] = {"verified": True, **asdict(summary)}
     except ReceiptError as error:
         answer = {"verified": False, "code": error.code, "message": str(error)}
     except OSError as error:
         parser.error(str(error))
-    lines = [json.dumps(answer)] if options.json else [f"{k:12} {v}" for k, v in answer.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0 if answer["verified"] else 1
+    return tell(answer, as_json=options.json)
 
 
 if __name__ == "__main__":
