@@ -25,11 +25,15 @@ from onward.crypto.signing import SigningKey
 from onward.errors import RejectedError
 from onward.ledger.block import Block
 from onward.ledger.read import (
+    METHOD_BLOB_DELETION,
+    METHOD_BLOB_GET,
+    METHOD_BLOB_PUT,
     METHOD_BLOCK,
     METHOD_DRY_RUN,
     METHOD_RECEIPT,
     METHOD_TRANSACTION,
     ReadScope,
+    blob_arguments,
     query_method,
     seal_read,
 )
@@ -52,6 +56,7 @@ pytestmark = pytest.mark.timeout(120)
 S = grpc.StatusCode
 TIMEOUT_S = 20
 HASH = bytes(32)
+BLOB = b"sealed bytes"
 STRANGER = SigningKey(b"stranger".ljust(32, b"."))
 Refusal = tuple[grpc.StatusCode, str]
 FORMAT: Refusal = (S.INVALID_ARGUMENT, "E_FORMAT")
@@ -136,8 +141,22 @@ class Door:
             ),
             "Status": gateway_pb2.StatusRequest(),
             "Evidence": gateway_pb2.EvidenceRequest(),
+            "PutBlob": gateway_pb2.PutBlobRequest(
+                read=self.read(METHOD_BLOB_PUT, blob_arguments("isa", HASH, BLOB)),
+                contract="isa",
+                record=HASH,
+                blob=BLOB,
+            ),
+            "GetBlob": self.about_blob(gateway_pb2.GetBlobRequest, METHOD_BLOB_GET),
+            "BlobDeletion": self.about_blob(gateway_pb2.BlobDeletionRequest, METHOD_BLOB_DELETION),
         }
         return {name: message.SerializeToString() for name, message in messages.items()}
+
+    def about_blob(self, request: Any, method: str, **changes: Any) -> Any:
+        """A question about the blob of a record that there is not."""
+        contract, record = changes.pop("contract", "isa"), changes.pop("record", HASH)
+        read = self.read(method, blob_arguments(contract, record), **changes)
+        return request(read=read, contract=contract, record=record)
 
     def block(self, height: int) -> gateway_pb2.BlockReply:
         request = gateway_pb2.BlockRequest(read=self.read(METHOD_BLOCK, u64(height)), height=height)
@@ -288,6 +307,78 @@ def test_standard_services_survive_garbage(door: Door) -> None:
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         unknown: Any = door.channel.unary_unary(f"/{GATEWAY_SERVICE}/Nonsense")
         assert refusal_of(lambda: unknown(b"", timeout=TIMEOUT_S)) == (S.UNIMPLEMENTED, "")
+
+
+def test_blobs_are_for_who_asks_for_just_this_at_just_this_node(door: Door) -> None:
+    """Whoever could replay a question, or ask in another's name, would get at what was shared."""
+    put, get = gateway_pb2.PutBlobRequest, gateway_pb2.GetBlobRequest
+    gone = gateway_pb2.BlobDeletionRequest
+    about = door.about_blob
+    elsewhere = endpoints(door.network.network)[1].public_key
+    good = door.read(METHOD_BLOB_PUT, blob_arguments("isa", HASH, BLOB))
+    turned = bytearray(good)
+    turned[-1] ^= 1
+    huge = bytes(limits.BLOB_BYTES_MAX + 1)
+    denied, invalid = S.PERMISSION_DENIED, S.INVALID_ARGUMENT
+    reader: Refusal = (denied, "E_READER")
+
+    def bring(read: bytes, blob: bytes = BLOB, record: bytes = HASH) -> Any:
+        return put(read=read, contract="isa", record=record, blob=blob)
+
+    cases: dict[str, tuple[str, Any, Refusal]] = {
+        "no such record": ("PutBlob", bring(good), (S.NOT_FOUND, "E_UNKNOWN_SHARE")),
+        "none to get": ("GetBlob", about(get, METHOD_BLOB_GET), (S.NOT_FOUND, "E_UNKNOWN_SHARE")),
+        "none gone": (
+            *("BlobDeletion", about(gone, METHOD_BLOB_DELETION)),
+            (S.NOT_FOUND, "E_UNKNOWN_SHARE"),
+        ),
+        "forged": ("PutBlob", bring(bytes(turned)), (S.UNAUTHENTICATED, "E_SIG")),
+        "a stranger": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, signer=STRANGER)),
+            (denied, "E_PARTY"),
+        ),
+        "another blob": ("PutBlob", bring(good, b"other bytes"), reader),
+        "another record": ("PutBlob", bring(good, record=b"r" * 32), reader),
+        "a question as an order": (
+            *("PutBlob", bring(door.read(METHOD_BLOB_GET, blob_arguments("isa", HASH)))),
+            reader,
+        ),
+        "replayed from another node": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, node=elsewhere)),
+            reader,
+        ),
+        "over": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, valid_ms=-1)),
+            (S.FAILED_PRECONDITION, "E_EXPIRED"),
+        ),
+        "good for ever": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, valid_ms=10 * 60_000)),
+            (invalid, "E_VALIDITY"),
+        ),
+        "oversized": (
+            *(
+                "PutBlob",
+                bring(door.read(METHOD_BLOB_PUT, blob_arguments("isa", HASH, huge)), huge),
+            ),
+            (invalid, "E_SIZE"),
+        ),
+        "short record": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, record=b"../../../etc")),
+            FORMAT,
+        ),
+        "no such contract": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, contract="../isa")),
+            (invalid, "E_CONTRACT"),
+        ),
+        "a contract without blobs": (
+            *("GetBlob", about(get, METHOD_BLOB_GET, contract="sys")),
+            (S.NOT_FOUND, "E_NOT_FOUND"),
+        ),
+    }
+    with untouched(door):
+        for name, (method, request, refusal) in cases.items():
+            assert (name, door.refusal(method, request.SerializeToString())) == (name, refusal)
+    assert not any((node.home / "blobs").exists() for node in door.network.nodes)
 
 
 def test_oversized_messages_are_refused(door: Door) -> None:
