@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -20,6 +21,8 @@ from onward.simulation.shrink import plan_of, regression_test
 from onward.simulation.shrink import shrink as shrink_plan
 
 SEEDS_MAX = 1_000_000
+LINES_MAX = 100
+"""So many lines tell how far a campaign is, however long it is."""
 
 
 class SeedRange(click.ParamType[range]):
@@ -127,13 +130,20 @@ class _Progress:
     def __init__(self, total: int, mutant: str) -> None:
         self._total = total
         self._mutant = mutant
+        self._every = max(10, total // LINES_MAX)
+        self._began = time.monotonic()
 
     def __call__(self, done: int, result: Result) -> None:
         if result.failure:
             click.echo(f"seed {result.seed} failed: {result.failure}", err=True)
             click.echo(f"  replay: {replay_command(result.seed, self._mutant)}", err=True)
-        elif done % 10 == 0 or done == self._total:
-            click.echo(f"{done}/{self._total} seeds", err=True)
+        if done % self._every == 0 or done == self._total:
+            a_minute = 60 * done / max(time.monotonic() - self._began, 0.001)
+            left_min = (self._total - done) / a_minute
+            click.echo(
+                f"{done}/{self._total} seeds, {a_minute:.0f} a minute, {left_min:.0f} min left",
+                err=True,
+            )
 
 
 def _print_report(report: Report) -> None:

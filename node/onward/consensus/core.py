@@ -251,6 +251,7 @@ class Core:
             self._tree.replant(root, final.digest)
             self._known.learn_final(final)
             self._forget()
+            self._enter()  # also behind a last block: what is told begins with a view's ticket
             if root.last:
                 self._end()
         self._run()

@@ -268,7 +268,7 @@ class Lanes:
         chains = [self._candidates(author, parent, executed) for author in range(size)]
         cut, totals = list(parent), Totals()
         order = [(turn + step) % size for step in range(size)]
-        for step in range(limits.LANE_BATCHES_PER_BLOCK_MAX):
+        for step in range(min(max(map(len, chains)), limits.LANE_BATCHES_PER_BLOCK_MAX)):
             for author in order:
                 if step >= len(chains[author]):
                     continue

@@ -30,6 +30,9 @@ _FAULT_KNOBS: tuple[tuple[FaultKind, int], ...] = (
 """How many of a thousand seeds have each kind turned on."""
 
 
+_LONG_ONE_IN = 12
+"""One of so many seeds is a world of half a minute under a heavy load, the others are short."""
+
 _CHANGES_PERMILLE = 120
 """So many of a thousand seeds see validators come and go."""
 
@@ -53,9 +56,32 @@ def draw_changes(seed: int, options: Options) -> Options:
 
 def draw_options(seed: int, liar_kinds: tuple[str, ...], validators: int | None = None) -> Options:
     """The knobs that a seed turns."""
-    drawn = _draw_options(seed, liar_kinds, validators)
+    drawn = _draw_length(seed, _draw_options(seed, liar_kinds, validators))
     changes = random.Random(f"epochs/{seed}").randrange(1000) < _CHANGES_PERMILLE
     return draw_changes(seed, drawn) if changes else drawn
+
+
+def _draw_length(seed: int, options: Options) -> Options:
+    """Most worlds are short and lightly loaded, so that many can be tried; some stay as drawn.
+
+    What goes wrong goes wrong within seconds in nearly all cases: an hour of short worlds has met
+    more planted bugs than an hour of long ones. What needs a long absence, a full journal or a
+    backlog needs the long ones.
+    """
+    rng = random.Random(f"length/{seed}")
+    if rng.randrange(_LONG_ONE_IN) == 0:
+        return options
+    stable_at_ms = rng.randrange(2_500, 7_000)
+    return replace(
+        options,
+        stable_at_ms=stable_at_ms,
+        duration_ms=stable_at_ms + 1_500,
+        blocks_min=12,
+        bodies_min=30,
+        burst_every_ms=rng.choice((80, 120, 200)),
+        burst_envelopes_max=rng.choice((1, 2, 4)),
+        lull_ms=rng.choice((0, 1_000)),
+    )
 
 
 def _draw_options(seed: int, liar_kinds: tuple[str, ...], validators: int | None) -> Options:

@@ -15,7 +15,7 @@ from tests.support.consensus_world import (
 )
 
 from onward.consensus.core import Core
-from onward.consensus.effects import BlockVerdict, Deliver, EpochEnded, Persist
+from onward.consensus.effects import BlockVerdict, Deliver, EpochEnded, Persist, SendTo
 from onward.consensus.epochs import (
     EpochEnd,
     epoch_root,
@@ -108,6 +108,19 @@ def test_whatever_is_finalized_behind_it_the_epoch_ends_at_its_last_block(final:
     assert [item.end for item in effects if isinstance(item, EpochEnded)] == [
         EpochEnd(height=LAST.height, fillers=fillers, final=proof)
     ]
+
+
+def test_who_fetched_the_last_block_can_tell_a_peer_that_connects() -> None:
+    """It never entered the view behind it: with nothing to begin its status with, it halted."""
+    core = Core(core_config(FOUR, 3), ROOT, ROOT_FINAL)
+    core.start((), NOW_MS)
+    proof = certificate(VoteKind.FINALIZE, LAST)
+    core.jump_to(LAST, proof, NOW_MS)
+    (status,) = (
+        item for item in core.on_peer_up(ValidatorIndex(0), NOW_MS) if isinstance(item, SendTo)
+    )
+    assert status.packet.certificates == (proof,)
+    assert not [item for item in core.on_time(NOW_MS + 60_000) if isinstance(item, Persist)]
 
 
 def test_no_vote_is_given_once_the_epoch_is_over() -> None:
