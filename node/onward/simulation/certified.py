@@ -1,13 +1,15 @@
-"""Oracles of what is kept on disk: certified notes that verify, votes that stand with their proof.
+"""Oracles of what proves itself: certificates, certified notes, votes with their grounds.
 
-Every validator signs the result of every block; a quorum's signatures make the note that leaves the
-network in receipts. Nothing inside the network would miss a signature in it.
+What a quorum signed is verified once more where an honest validator first shows it: one that
+believes a forgery may do so for long before two chains come of it. Every validator signs the result
+of every block; a quorum's signatures make the note that leaves the network in receipts, and nothing
+inside the network would miss a signature in it.
 """
 
 from __future__ import annotations
 
 from onward.consensus.journal import Floor, JournalRecord
-from onward.consensus.messages import Certificate, Vote, VoteKind
+from onward.consensus.messages import Certificate, Vote, VoteKind, vote_signed_bytes
 from onward.errors import MalformedError
 from onward.ledger.block import Block, block_digest
 from onward.ledger.chain import StoredCheckpoint
@@ -21,18 +23,41 @@ from onward.types import ValidatorSet
 from onward_proto.canonical import decode
 
 
-class CertifiedNotes:
-    """Verifies the notes that the validators of one network store."""
+class QuorumProofs:
+    """Verifies the certificates that honest validators of one network pass on, and their notes."""
 
     def __init__(self, genesis: Genesis, epochs: list[int]) -> None:
         """`genesis` names the first validators; `epochs` the epoch of each block from the first."""
         self._network = genesis.network
+        self._chain_id = genesis.chain_id
+        self._verified: set[tuple[int, Certificate]] = set()
         self._epochs = epochs
         self._sets: dict[int, ValidatorSet] = {0: genesis.validators}
 
     def on_epoch(self, validators: ValidatorSet) -> None:
         """A later epoch has begun."""
         self._sets[validators.epoch] = validators
+
+    def on_certificate(self, host: str, certificate: Certificate, epoch: int) -> None:
+        """`host` passes `certificate` on: a quorum of different validators signed it."""
+        if (epoch, certificate) in self._verified:
+            return
+        self._verified.add((epoch, certificate))
+        validators = self._sets[epoch]
+        kind, view, digest = certificate.kind, certificate.view, certificate.digest
+        message = vote_signed_bytes(self._chain_id, epoch, kind, view, digest)
+        voters = {
+            item.signer
+            for item in certificate.signatures
+            if item.signer < validators.size
+            and verify(validators.public_key(item.signer), message, item.signature)
+        }
+        if len(voters) < validators.quorum:
+            raise Violation(
+                "quorum proofs",
+                f"{host} passes on a certificate of kind {kind} in view {view} that "
+                f"{len(voters)} validators signed",
+            )
 
     def on_effects(self, host: str, effects: Effects) -> None:
         """`host` stores what is in `effects`."""

@@ -25,6 +25,7 @@ from onward.consensus.messages import (
     ChainPage,
     ChainRequest,
     Fetch,
+    Packet,
     PeerMessage,
     Vote,
     decode_frame,
@@ -39,7 +40,7 @@ from onward.replica.epochs import records_of_epoch
 from onward.simulation.byzantine import LIARS
 from onward.simulation.byzantine.liar import Liar, LiarKit, Listener
 from onward.simulation.byzantine.twins import CLOCKS_APART_MS, TWINS, TwinRoutes
-from onward.simulation.certified import CertifiedNotes, expect_proved
+from onward.simulation.certified import QuorumProofs, expect_proved
 from onward.simulation.clients import Clients
 from onward.simulation.connections import Connections
 from onward.simulation.consortium import GENESIS_TIME_MS, build_consortium
@@ -103,7 +104,7 @@ class World:
         self.oracles = SafetyOracles(quorum_of(self.size))
         self.pace = Pace()
         self.twin_routes = TwinRoutes(self._source("twins"))
-        self._notes = CertifiedNotes(self.consortium.genesis, self.oracles.epochs)
+        self._proofs = QuorumProofs(self.consortium.genesis, self.oracles.epochs)
         self._executions = SharedExecutions(self._source("executions"))
         self.hosts: list[Host] = []
         self._liars: dict[str, Liar] = {}
@@ -422,7 +423,7 @@ class World:
             self.oracles.on_commit(host.name, effects.commit)
             self._expect_valid(host, effects.commit)
             self.pace.on_commit(host.name, self.now_ms)
-        self._notes.on_effects(host.name, effects)
+        self._proofs.on_effects(host.name, effects)
         for end in ends_in(effects.store):
             self.oracles.on_end(host.name, end)
             self.counts["epoch.filler"] += len(end.fillers)
@@ -432,6 +433,9 @@ class World:
         del to
         if not host.is_liar:
             self.oracles.on_sent(host.name, host.index, message)
+            if isinstance(message, Packet):
+                for certificate in message.certificates:
+                    self._proofs.on_certificate(host.name, certificate, message.epoch)
 
     def on_durable(self, host: Host, votes: Iterable[Vote], epoch: int) -> None:
         """Remember what an honest machine has promised."""
@@ -449,7 +453,7 @@ class World:
             found = ((seat, validators.index_of(signer.public_key)) for seat, signer in seats)
             places = {seat: int(place) for seat, place in found if place is not None}
             self.oracles.on_epoch(validators.epoch, validators.quorum, places)
-            self._notes.on_epoch(validators)
+            self._proofs.on_epoch(validators)
 
     def on_released(self, host: Host, commit: Commit | None, answers: tuple[Answer, ...]) -> None:
         """Tell the clients."""

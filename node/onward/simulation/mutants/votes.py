@@ -150,6 +150,14 @@ class _AnySignature(VoteVerifier):
         return super().certificate_fault(certificate, _knowing(certificate, known))
 
 
+class _AnyFirstSignature(VoteVerifier):
+    """Off by one: the first signature of a certificate is not verified."""
+
+    def certificate_fault(self, certificate: Certificate, known: KnownSignature) -> str | None:
+        first = replace(certificate, signatures=certificate.signatures[:1])
+        return super().certificate_fault(certificate, _knowing(first, known))
+
+
 class _RepeatedSigners(VoteVerifier):
     """One signer may stand in a certificate as often as it likes."""
 
@@ -222,6 +230,7 @@ VOTES: dict[str, type[Mutant]] = {
     "rivals-seen-everywhere": planted("_core._tally", _SeesRivalsEverywhere),
     "votes-never-forgotten": planted("_core._tally", _NeverForgets, "busy"),
     "certificate-unverified": planted("_core._verifier", _AnySignature, "swarm:forger"),
+    "certificate-first-unverified": planted("_core._verifier", _AnyFirstSignature, "swarm:forger"),
     "certificate-of-one-signer": planted("_core._verifier", _RepeatedSigners, "swarm:forger"),
     "certificate-too-short": planted("_core._verifier", _ShortCertificates, "swarm:forger"),
     "vote-unverified": planted("_core._verifier", _AnyVote, "swarm:garbler"),
