@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from onward import limits
 from onward.consensus.epochs import EpochEnd
 from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
@@ -53,6 +54,7 @@ class SafetyOracles:
         self._quorum = quorum
         self.chain: list[_Canonical] = []  # by height - 1
         self.epochs: list[int] = []  # of each block of the chain
+        self._views: list[int] = []  # likewise
         self._quorums: dict[int, int] = {}  # of the epochs after the first
         self._places: dict[int, dict[int, int]] = {}  # of each of them: host index -> place
         self._next_epoch = 0  # of the block that comes next
@@ -64,6 +66,7 @@ class SafetyOracles:
         self.void_count = 0
         self._height: dict[str, int] = {}
         self._durable: dict[str, set[tuple[int, Vote]]] = {}
+        self._step: dict[str, tuple[tuple[int, Vote], ...]] = {}  # of the newest durable step
         self._promised: dict[str, dict[tuple[int, int, int], bytes]] = {}
         self._certified: dict[tuple[int, int, int], bytes] = {}
         self._tally: dict[tuple[int, int, int, bytes], set[int]] = {}
@@ -75,6 +78,12 @@ class SafetyOracles:
         """An epoch after the first: `places` says which host has which place in its set."""
         self._quorums[epoch] = quorum
         self._places[epoch] = places
+
+    def on_durable(self, host: str, votes: Iterable[Vote], epoch: int) -> None:
+        """A step of `host` is durable: its `votes` are, and what it says may leave."""
+        step = self._step[host] = tuple((epoch, vote) for vote in votes)
+        for of, vote in step:
+            self.on_durable_vote(host, vote, of)
 
     def on_durable_vote(self, host: str, vote: Vote, epoch: int = 0) -> None:
         """`vote` is in the synced journal of `host`, or came back from it at a boot."""
@@ -125,6 +134,29 @@ class SafetyOracles:
             self._count(vote, message.epoch)
         for certificate in message.certificates:
             self.on_certificate(certificate, message.epoch)
+        if message.status and len(message.votes) < limits.PACKET_VOTES_MAX:
+            self._expect_every_vote(host, message)
+
+    def _expect_every_vote(self, host: str, status: Packet) -> None:
+        """Who tells how far it is tells all its votes that still count: it has forgotten none.
+
+        Those of the very step in which it tells may be younger than what it tells. A forgotten vote
+        need not be contradicted in this run; in another it would be.
+        """
+        finals = (item.view for item in status.certificates if item.kind == VoteKind.FINALIZE)
+        settled = max(finals, default=0)
+        executed = self._height.get(host, 0) - 1
+        if executed >= 0 and self.epochs[executed] == status.epoch:
+            settled = max(settled, self._views[executed])
+        forgotten = sorted(
+            _vote(vote)
+            for epoch, vote in self._durable.get(host, set()).difference(
+                ((status.epoch, vote) for vote in status.votes), self._step.get(host, ())
+            )
+            if epoch == status.epoch and vote.view > settled
+        )
+        if forgotten:
+            raise Violation("votes stay", f"{host} tells nothing of {', '.join(forgotten)}")
 
     def on_certificate(self, certificate: Certificate, epoch: int = 0) -> None:
         """An honest validator vouches for `certificate`: it verified it, or counted the votes."""
@@ -223,6 +255,7 @@ class SafetyOracles:
                 f"block {block.height} of epoch {block.epoch}, expected {self._next_epoch}",
             )
         self.epochs.append(block.epoch)
+        self._views.append(block.view)
         if len(self.epochs) > 1 and self.epochs[-2] != block.epoch:
             self._cut = None
         if block.last:

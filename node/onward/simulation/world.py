@@ -440,8 +440,7 @@ class World:
     def on_durable(self, host: Host, votes: Iterable[Vote], epoch: int) -> None:
         """Remember what an honest machine has promised."""
         if not host.is_liar:
-            for vote in votes:
-                self.oracles.on_durable_vote(host.name, vote, epoch)
+            self.oracles.on_durable(host.name, votes, epoch)
 
     def _on_epoch(self, machine: Machine) -> None:
         """An honest machine goes on with other validators."""

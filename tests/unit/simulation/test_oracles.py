@@ -167,6 +167,22 @@ def test_vote_that_a_journal_forgot_is_seen(oracles: SafetyOracles) -> None:
         oracles.on_journal("n0", (floor(3), vote(5)))
 
 
+def test_vote_that_a_validator_forgot_while_it_ran_is_seen(oracles: SafetyOracles) -> None:
+    """What it tells of itself has all its votes above the highest block that it knows as final."""
+    first, second, third = vote(3), vote(4), vote(5)
+    oracles.on_durable("n0", (first, second), 0)
+    oracles.on_durable("n0", (third,), 0)
+    final = Certificate(kind=VoteKind.FINALIZE, view=3, digest=HASH, signatures=())
+    status = replace(EMPTY_PACKET, status=6, certificates=(final,))
+    oracles.on_sent("n0", 0, replace(status, votes=(second, third)))
+    oracles.on_sent("n0", 0, replace(status, votes=(second,)))  # made before the third was given
+    oracles.on_durable("n0", (), 0)
+    with violated("votes stay"):
+        oracles.on_sent("n0", 0, replace(status, votes=(second,)))
+    with violated("votes stay"):
+        oracles.on_sent("n0", 0, replace(status, certificates=(), votes=(second, third)))
+
+
 def test_two_certificates_that_exclude_each_other_are_seen(oracles: SafetyOracles) -> None:
     def certified(kind: VoteKind, view: int, digest: bytes) -> Certificate:
         return Certificate(kind=kind, view=view, digest=digest, signatures=())

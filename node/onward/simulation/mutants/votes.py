@@ -8,11 +8,13 @@ from typing import Any
 
 from onward.consensus.certificates import KnownSignature, VoteVerifier
 from onward.consensus.core import Core
+from onward.consensus.effects import CoreEffect
 from onward.consensus.evidence import votes_of
 from onward.consensus.messages import Certificate, Vote, VoteKind
 from onward.consensus.promises import FINALIZE, NOTARIZE, NULLIFY, Promises
 from onward.consensus.tally import Tally
 from onward.errors import invariant
+from onward.ledger.block import Block
 from onward.simulation.mutants.mutant import Mutant, planted
 from onward.types import ValidatorSet
 
@@ -183,6 +185,14 @@ class _AnyVote(VoteVerifier):
         return self._shape_fault(vote.kind, vote.digest, vote.signer)
 
 
+class _ForgetsInCatchUp(Core):
+    """Who fetches the chain forgets what it had voted on above it."""
+
+    def jump_to(self, root: Block, final: Certificate, now_ms: int) -> tuple[CoreEffect, ...]:
+        self._promises._given.clear()  # noqa: SLF001
+        return super().jump_to(root, final, now_ms)
+
+
 class _AmplifiesNothing(Core):
     """R4 is missing: nobody follows f + 1 nullifiers, each waits for its own timer."""
 
@@ -234,6 +244,7 @@ VOTES: dict[str, type[Mutant]] = {
     "certificate-of-one-signer": planted("_core._verifier", _RepeatedSigners, "swarm:forger"),
     "certificate-too-short": planted("_core._verifier", _ShortCertificates, "swarm:forger"),
     "vote-unverified": planted("_core._verifier", _AnyVote, "swarm:garbler"),
+    "votes-forgotten-in-catch-up": planted("_core", _ForgetsInCatchUp, "reboots"),
     "nullifiers-not-followed": planted("_core", _AmplifiesNothing, "relayed"),
     "own-votes-not-recounted": planted("_core", _DropsOwnVotes, "dark"),
 }
