@@ -6,8 +6,9 @@
 Executes the blocks of a network's chain once more, in one process, into a new home on a real disk,
 and says at each size, per transaction since the size before: processor time of executing and of
 writing, and of LevelDB's own thread; bytes that were put, by family of keys; bytes that reached the
-disk; and what the home takes up. There is no network, no signature is checked. Processor time moves
-with the neighbours of a shared machine: for a comparison run both versions at the same time.
+disk; and what the home takes up, and the process without mapped files. There is no network, no
+signature is checked. Processor time moves with the neighbours of a shared machine: for a comparison
+run both versions at the same time.
 """
 
 from __future__ import annotations
@@ -122,6 +123,12 @@ def written_bytes() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
 
+def own_memory_bytes() -> int:
+    """What this process takes up, without the files that are mapped into it."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+
+
 def measure(disk: NodeDisk, source: Iterator[OrderedBlock], sizes: list[int], home: Path) -> None:
     """Execute and write everything; a line at each size."""
     executor = Executor(disk.store, contract_for)
@@ -147,7 +154,11 @@ def measure(disk: NodeDisk, source: Iterator[OrderedBlock], sizes: list[int], ho
             sizes.pop(0)
             cpu["others"] = others_s() - first_others_s
             spent = Spent(count, dict(cpu), Counter(put), written_bytes())
-            print(f"{spent.since(before)}  home {folder_bytes([home]) / 1e6:,.0f} MB", flush=True)
+            print(
+                f"{spent.since(before)}  home {folder_bytes([home]) / 1e6:,.0f} MB"
+                f"  memory {own_memory_bytes() / 1e6:,.0f} MB",
+                flush=True,
+            )
             before = spent
         if not sizes:
             break

@@ -100,6 +100,7 @@ STORE_FILE_BYTES = 32 * 1024 * 1024  # LevelDB rewrites a small table after a fe
 STORE_CACHE_BYTES = 16 * 1024 * 1024
 STORE_OPEN_FILES_MAX = 256
 FILES_KEPT_OPEN_MAX = 64  # of journal, batch log and page log, for reading
+FILES_WRITTEN_OPEN_MAX = 8  # of the same, for writing: the newest of each, and some to spare
 BOOT_BLOCKS_CHECKED_MAX = 65_536  # two of LevelDB's log files, filled with the smallest blocks
 
 # -- execution pace --------------------------------------------------------------------------------
@@ -108,12 +109,15 @@ EXECUTION_SLICE_BODIES = 16
 RECENT_HEIGHTS_KEPT = 128
 PARTIES_REMEMBERED_MAX = 4_096
 STATE_CACHE_BYTES_MAX = 8 * 1024 * 1024
-STATE_PAGES_CACHED_MAX = 4_096
+STATE_PAGES_CACHED_MAX = 16_384  # in each of two generations: 20 to 30 MB when both are full
 TRANSACTION_FILTER_BYTES = 4 * 1024 * 1024  # a power of two; good for 3 million, then less so
-TRANSACTION_FILTER_HEIGHTS_PER_BLOCK = 16  # taken in after a start
+TRANSACTION_FILTER_ADDED_MAX = 4_096  # with one block, after a start: 5 to 10 ms
+TRANSACTION_FILTER_KEPT_EVERY = 65_536  # transactions: what a start has to take in at most
 STATE_PAGES_KEPT_RATIO = 3  # pages on the disk for each that the newest version refers to,
 STATE_PAGES_SPARE = 262_144  # and so many more, before old ones are written anew
-STATE_HEIGHTS_GIVEN_UP_MAX = 2  # by one block
+STATE_HEIGHTS_GIVEN_UP_MIN = 2  # by one block, if there are too many; more where they are small:
+STATE_HEIGHTS_GIVEN_UP_MAX = 1_024  # by one block, up to
+STATE_PAGES_GIVEN_UP_PER_WRITE = 4  # so many pages for each key that it writes, more than it adds
 SIGNERS_HASHES_CACHED_MAX = 4_096
 
 # -- the edge --------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from onward.ledger.statemap.moving import decode_steps, encode_steps
 from onward.ledger.store import (
     BLOCK_HEIGHT,
     CHAIN_KEY,
+    KNOWN_KEY,
     MAP_FLOOR_KEY,
     MAP_FLOORS,
     MAP_KEPT_KEY,
@@ -190,7 +191,7 @@ class BlockExecution:
         self._contract_for = contract_for
         self._at_hand = at_hand or AtHand(store)
         self._at_hand.map_ref = MapRef.decode(tip.state_map)
-        self._at_hand.known.follow(tip.height)
+        self._at_hand.known.follow(tip)
         self._state = Overlay(self._at_hand.state)
         self._rows: dict[str, bytes] = {}
         self._seen: set[bytes] = set()
@@ -314,6 +315,9 @@ class BlockExecution:
             rows[PROJECTION + name.encode()] = value
         rows[MAP_STEPS + u64(block.height)] = encode_steps(update) or None
         rows.update(self._recent_rows(kept.after(update)))
+        known = self._at_hand.known.to_keep(self._tip.height)
+        if known is not None:
+            rows[KNOWN_KEY] = known
         return ExecutedBlock(
             tip=tip,
             state_root=update.root,
@@ -328,8 +332,11 @@ class BlockExecution:
         """Where there are too many: the pages of the oldest heights that must be written anew."""
         kept = KeptPages.decode(self._store.get(MAP_KEPT_KEY))
         found: list[statemap.Move] = []
-        for _ in range(limits.STATE_HEIGHTS_GIVEN_UP_MAX):
+        room = limits.STATE_PAGES_GIVEN_UP_PER_WRITE * len(self._state.writes)
+        for count in range(limits.STATE_HEIGHTS_GIVEN_UP_MAX):
             if not kept.too_many or kept.floor > self._tip.height - limits.RECENT_HEIGHTS_KEPT:
+                break
+            if count >= limits.STATE_HEIGHTS_GIVEN_UP_MIN and len(found) >= room:
                 break
             data = self._store.get(MAP_STEPS + u64(kept.floor)) or b""
             oldest = decode_steps(kept.floor, data)

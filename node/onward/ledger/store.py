@@ -48,6 +48,7 @@ TIP_KEY = META + b"tip"
 CHAIN_KEY = META + b"chain"
 MAP_KEPT_KEY = META + b"map-kept"  # how many pages of the state map there are
 MAP_FLOOR_KEY = META + b"map-floor"  # pages of heights below it may be removed
+KNOWN_KEY = META + b"known"  # a filter of the transactions up to a height (`execution.known`)
 ABSTAINS_KEY = META + b"abstains"  # there are votes under this key that its journal does not hold
 
 

@@ -129,8 +129,11 @@ class HomeFiles:
             self._lock = None
 
     def _descriptor(self, name: str) -> int:
+        """What the writer writes through. It syncs a file before it goes on to another one."""
         descriptor = self._open.get(name)
         if descriptor is None:
+            while len(self._open) >= limits.FILES_WRITTEN_OPEN_MAX:
+                os.close(self._open.pop(next(iter(self._open))))
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             descriptor = self._open[name] = os.open(self._home / name, flags, 0o600)
         return descriptor

@@ -4,6 +4,10 @@ LevelDB does not promise that a synced write makes earlier unsynced ones durable
 its log file, the old one is never synced (docs/adr/0004-durability.md). So every batch is written
 with a sync, on the writer thread, while the loop already reads it from here.
 
+Unasked, LevelDB hands out rotten bytes, skips what a rotten index or filter hides, and gives them
+new checksums when it merges tables. So every read checks, and the database is opened twice: once as
+it is, which takes in its logs and forgives a torn last write, then paranoid.
+
 A scan takes its view under the lock, staged batches and a snapshot of the database together; a
 batch that is in both gives the same entries twice, and the staged one wins.
 """
@@ -54,7 +58,9 @@ class LevelStore:
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open the database. Raises `CorruptionError` or `RejectedError` where it cannot."""
-        self._db = _open(path, create=create)
+        if not create:
+            _open(path, create=False, paranoid=False).close()
+        self._db = _open(path, create=create, paranoid=True)
         self._lock = Lock()
         # Youngest first. Replaced as a whole, so that a read goes through one state of it.
         self._staged: tuple[_Staged, ...] = ()
@@ -75,7 +81,7 @@ class LevelStore:
             if key in staged.rows:
                 return staged.rows[key]
         try:
-            value: bytes | None = self._db.get(key)
+            value: bytes | None = self._db.get(key, verify_checksums=True)
         except plyvel.Error as error:
             raise CorruptionError(f"database: {error}") from None
         return value
@@ -88,12 +94,11 @@ class LevelStore:
             return iter(())
         with self._lock:
             staged = self._staged
-            rows: Iterator[tuple[bytes, bytes]] = self._db.iterator(
-                start=start, stop=end, reverse=reverse
-            )
+            rows = self._db.iterator(start=start, stop=end, reverse=reverse, verify_checksums=True)
+        checked = _checked(self._db, rows, start, end, reverse=reverse)
         if not staged:
-            return rows
-        return _merged(rows, staged, start, end, reverse=reverse)
+            return checked
+        return _merged(checked, staged, start, end, reverse=reverse)
 
     def put(self, batch: WriteBatch) -> None:
         """Stage a batch."""
@@ -131,12 +136,37 @@ class LevelStore:
             raise CorruptionError(f"database: {error}") from None
 
 
-def _open(path: Path, *, create: bool) -> Any:
+def _checked(
+    database: Any, rows: Iterator[tuple[bytes, bytes]], start: bytes, end: bytes, *, reverse: bool
+) -> Iterator[tuple[bytes, bytes]]:
+    """A database's rows, its own errors told as ours.
+
+    An iterator that meets a rotten block goes on behind it, and says so with the next row that it
+    finds in range: not when there is none. So at the end another one makes the last step again.
+    """
+    last = end if reverse else start
+    try:
+        for row in rows:
+            yield row
+            last = row[0]
+        with database.raw_iterator(verify_checksums=True) as again:
+            again.seek(last)
+            if again.valid():
+                (again.prev if reverse else again.next)()
+            elif reverse:
+                again.seek_to_last()
+    except plyvel.Error as error:
+        raise CorruptionError(f"database: {error}") from None
+
+
+def _open(path: Path, *, create: bool, paranoid: bool) -> Any:
+    """LevelDB on a folder. `paranoid`: it checks all that it reads or merges, and its logs."""
     try:
         return plyvel.DB(
             str(path),
             create_if_missing=create,
             error_if_exists=create,
+            paranoid_checks=paranoid,
             write_buffer_size=limits.STORE_WRITE_BUFFER_BYTES,
             lru_cache_size=limits.STORE_CACHE_BYTES,
             max_open_files=limits.STORE_OPEN_FILES_MAX,

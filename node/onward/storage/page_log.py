@@ -79,17 +79,17 @@ class PageLog:
         """
         numbers = segments(self._files, FOLDER)
         end = last.offset + last.length
-        for number in numbers:
-            if number < first or number > last.segment:
-                self._files.unlink(segment_name(FOLDER, number))
         kept = [number for number in numbers if first <= number <= last.segment]
         name = segment_name(FOLDER, last.segment)
         size = self._files.size(name)
-        if end and (kept != list(range(first, last.segment + 1)) or size < end):
+        if end and (len(kept) != last.segment - first + 1 or size < end):
             raise CorruptionError(
                 f"{FOLDER}: segments {kept}, the newest of {size} bytes, where the database says "
                 f"that {first} to {last.segment} were durable, the newest with {end} bytes"
             )
+        for number in numbers:  # only now: what is refused is left as it is found
+            if number not in kept:
+                self._files.unlink(segment_name(FOLDER, number))
         if size > end:
             self._files.truncate(name, end)
         self._last, self._oldest = last, first
@@ -133,9 +133,9 @@ class PageLog:
 
     def read_all(self, place: FramePlace) -> list[bytes]:
         """All parts of a frame, in one reading. Raises `CorruptionError`."""
+        table, seed = self._table(place)  # first: its check knows the length
         name = segment_name(FOLDER, place.segment)
         data = self._files.read(name, place.offset, place.length)
-        table, seed = self._table(place)
         spans = (_span(table, number) for number in range(len(table) // _COUNT.size - 1))
         return [
             _checked(place, seed, number, data[start:end])

@@ -105,6 +105,7 @@ class PagedStore:
         stored = self._database.get(PAGE_LOG_KEY)
         if stored is not None:
             self._end = _End.decode(stored)
+        self._refuse_wrong_end()
         floor = self._database.get(MAP_FLOOR_KEY)
         self._floor = 0 if floor is None else int.from_bytes(floor, "big")
         self._log.open(self._end.first_segment, self._end.last)
@@ -182,6 +183,8 @@ class PagedStore:
             if key == MAP_FLOOR_KEY and value is not None:
                 floor = int.from_bytes(value, "big")
         staged = _stage(rows, floor)
+        if floor > max(self._floor, staged.height):
+            raise CorruptionError(f"database: height {staged.height} sets the floor {floor}")
         with self._lock:
             self._staged = (staged, *self._staged)
             self._staged_bytes += staged.size
@@ -211,6 +214,22 @@ class PagedStore:
         self._log.drop(end.first_segment)
 
     # -- parts -------------------------------------------------------------------------------------
+
+    def _refuse_wrong_end(self) -> None:
+        """Everything outside of the end's row is cut or removed, so it is not believed alone."""
+        newest, oldest = START, self._end.last.segment
+        for family in (MAP_NODE, WRITES):
+            for reverse in (True, False):
+                rows = self._database.scan(family, prefix_end(family), reverse=reverse)
+                for _, row in rows:
+                    place = FramePlace.decode(row)
+                    newest, oldest = max(newest, place), min(oldest, place.segment)
+                    break
+        if self._end.last != newest or self._end.first_segment > oldest:
+            raise CorruptionError(
+                f"database: the page log is said to begin in segment {self._end.first_segment} "
+                f"and to end with {self._end.last}, where rows name segment {oldest} and {newest}"
+            )
 
     def _place(self, height: int) -> FramePlace | None:
         """Where the frame with the pages of a height stands."""

@@ -281,6 +281,25 @@ def test_old_pages_are_given_up_and_recent_versions_of_the_map_stay_whole(
     assert max(counts[60:]) < 2 * counts[60], "it does not grow with the chain"
 
 
+def test_large_blocks_after_very_many_small_ones_do_not_fill_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two old heights for each new one: where the old are tiny, more is written than goes."""
+    monkeypatch.setattr(limits, "STATE_PAGES_SPARE", 500)
+    monkeypatch.setattr(limits, "RECENT_HEIGHTS_KEPT", 4)
+    contract = Puppet(_overwrite)
+    chain = Chain(contract)
+    too_many: list[int] = []
+    for index in range(240):
+        if index == 200:
+            contract.action = _overwrite_many
+        chain.execute(chain.envelope(body(salt=index)), time_ms=T0 + index + 1)
+        kept = KeptPages.decode(chain.store.get(MAP_KEPT_KEY))
+        too_many.append(kept.kept - limits.STATE_PAGES_KEPT_RATIO * kept.living - 500)
+    assert max(too_many[:200]) < 10
+    assert max(too_many) < 100, "what two blocks write"
+
+
 def test_a_map_that_nobody_writes_to_moves_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every other page is moved with one above it; the root's has nothing above it."""
     monkeypatch.setattr(limits, "STATE_PAGES_SPARE", -1_000_000)
@@ -328,6 +347,12 @@ def _spread(ctx: Context) -> None:
     if turn in "01234567":
         ctx.delete(f"changing/{turn.translate(str.maketrans('01234567', '89abcdef'))}")
     ctx.put(f"staying/{ctx.tx_id[:2]}", b"x")
+    ctx.emit("set", {}, ())
+
+
+def _overwrite_many(ctx: Context) -> None:
+    for number in range(100):
+        ctx.put(f"many/{number}", ctx.tx_id.encode())
     ctx.emit("set", {}, ())
 
 

@@ -26,7 +26,8 @@ from onward.ledger.statemap import (
     verify_absence,
     verify_presence,
 )
-from onward.ledger.statemap.moving import decode_steps, encode_steps
+from onward.ledger.statemap.moving import decode_steps, encode_steps, living
+from onward.ledger.statemap.pages import page_version
 
 
 class Shelf:
@@ -159,6 +160,18 @@ def test_a_page_of_an_abandoned_block_is_never_taken_for_the_real_one() -> None:
         writes: dict[str, bytes | None] = {f"key/{n}": b"%d" % block for n in range(0, 300, 2)}
         assert shelf.write(dict(writes)).ref == plain.write(dict(writes)).ref
     assert shelf.pages == plain.pages
+
+
+def test_the_roots_page_moves_where_it_is_the_only_one() -> None:
+    """Nothing stands above it that would be written anew for it."""
+    shelf = map_of(2)
+    (key,) = shelf.pages
+    moves = [(b"", page_version(1))]
+    assert list(living(shelf.read, shelf.ref, moves)) == moves
+    update = apply(shelf.read, shelf.ref, 2, {}, moves=moves)
+    assert (update.ref.height, update.root) == (2, shelf.ref.root)
+    assert update.stale == (key,)
+    assert [page for _, page in update.node_writes] == [shelf.pages[key]]
 
 
 def test_heights_only_rise_so_that_no_page_is_overwritten() -> None:

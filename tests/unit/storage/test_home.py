@@ -11,12 +11,14 @@ import pytest
 from tests.support.disk_samples import CHAIN, GENESIS, OTHER_CHAIN, batch, commit, floor, head, vote
 from tests.support.power_cut import Fuse, lose_power, open_recorded
 
+from onward import limits
 from onward.errors import CorruptionError, RejectedError
 from onward.ledger.chain import read_tip
 from onward.ledger.store import WriteBatch
 from onward.replica.effects import Effects
 from onward.storage.disk import NodeDisk
 from onward.storage.home import create_home, open_home
+from onward.storage.home_files import HomeFiles
 from onward.storage.memory_files import Crash
 
 HOLD = """
@@ -93,6 +95,20 @@ def test_a_home_of_another_chain_does_not_start_and_is_let_go(home: Path) -> Non
         disk.recover()
     disk.close()
     open_home(home, CHAIN).close()
+
+
+def test_no_descriptor_stays_open_for_each_file_that_was_ever_written(tmp_path: Path) -> None:
+    """Logs begin a new file again and again; a process may hold a thousand."""
+    files = HomeFiles(tmp_path)
+    files.make_folder("logs")
+    for number in range(200):
+        files.append(f"logs/{number}", b"written")
+        files.sync(f"logs/{number}")
+    assert len(files._open) <= limits.FILES_WRITTEN_OPEN_MAX
+    files.append("logs/0", b" and again")
+    files.truncate("logs/0", 15)
+    assert files.read("logs/0", 0, 100) == b"written and aga"
+    files.close()
 
 
 def test_a_deleted_journal_is_noticed(home: Path) -> None:

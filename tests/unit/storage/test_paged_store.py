@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
 from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.disk_samples import CHAIN, GENESIS, commit
+from tests.support.disk_samples import CHAIN, GENESIS, OTHER_CHAIN, commit
 from tests.support.power_cut import Fuse, lose_power, open_recorded
 
 from onward import limits
@@ -67,6 +68,12 @@ def block(height: int, floor: int | None = None) -> Effects:
     if floor is not None:
         rows[MAP_FLOOR_KEY] = u64(floor)
     return Effects(commit=commit(height), store=(WriteBatch(entries=tuple(rows.items())),))
+
+
+def contents(machine: Machine) -> dict[str, bytes]:
+    """Every byte of the page log's files."""
+    names = [f"{FOLDER}/{name}" for name in machine.segments]
+    return {name: machine.files.read(name, 0, machine.files.size(name)) for name in names}
 
 
 def take(disk: NodeDisk, *blocks: Effects) -> None:
@@ -249,6 +256,131 @@ def test_a_damaged_end_of_the_log_is_refused(row: bytes) -> None:
     machine.database.put(WriteBatch(entries=((PAGE_LOG_KEY, row or b"\x00"),)))
     with pytest.raises(CorruptionError, match="page log"):
         machine.reopen()
+
+
+def test_an_end_that_is_not_the_last_frame_is_refused_and_nothing_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start cuts what stands behind the end: on a wrong word it would cut what is needed."""
+    monkeypatch.setattr(limits, "PAGE_SEGMENT_BYTES_MAX", SEGMENT_BYTES)
+    believed: list[int] = []
+    for bit in range(-1, 8 * 20):
+        machine = Machine()
+        for height in range(1, 9):
+            take(machine.disk, block(height, max(0, height - 4)))
+        end = bytearray(machine.database.get(PAGE_LOG_KEY) or b"")
+        end[bit >> 3] ^= 1 << bit % 8
+        row = bytes(end) if bit >= 0 else None
+        machine.database.put(WriteBatch(entries=((PAGE_LOG_KEY, row),)))
+        before = contents(machine)
+        try:
+            machine.reopen()
+        except CorruptionError:
+            assert contents(machine) == before
+        else:
+            believed.append(bit)
+    assert believed == []
+
+
+def test_a_log_with_a_segment_missing_loses_no_other_to_the_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever puts the missing file back must find the rest as it was."""
+    monkeypatch.setattr(limits, "PAGE_SEGMENT_BYTES_MAX", SEGMENT_BYTES)
+    machine = Machine()
+    for height in range(1, 12):
+        take(machine.disk, block(height))
+    machine.files.append(f"{FOLDER}/0000000099.log", b"of a block that never was")
+    machine.files.unlink(f"{FOLDER}/{machine.segments[1]}")
+    before = contents(machine)
+    with pytest.raises(CorruptionError, match="were durable"):
+        machine.reopen()
+    assert contents(machine) == before
+
+
+def test_a_floor_above_the_height_that_sets_it_is_refused() -> None:
+    """Each height below it costs a row: a rotten number would keep the writer busy for ever."""
+    machine = Machine()
+    take(machine.disk, block(1))
+    with pytest.raises(CorruptionError, match="floor"):
+        machine.disk.stage(block(2, 3))
+
+
+def test_a_place_of_rotten_length_is_refused_before_that_much_is_read() -> None:
+    machine = Machine()
+    take(machine.disk, block(1))
+    place = machine.database.get(MAP_NODE + u64(1)) or b""
+    rotten = place[:12] + b"\xff" + place[13:]
+    machine.database.put(WriteBatch(entries=((MAP_NODE + u64(1), rotten),)))
+    lengths: list[int] = []
+    honest = machine.files.read
+
+    def read(name: str, offset: int, length: int) -> bytes:
+        lengths.append(length)
+        return honest(name, offset, length)
+
+    machine.files.read = read  # type: ignore[method-assign]
+    with pytest.raises(CorruptionError, match="not what was written"):
+        list(machine.disk.store.scan(MAP_NODE + page_version(1), MAP_NODE + page_version(2)))
+    assert max(lengths) < 100
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 100, 300])
+def test_a_disk_that_fills_up_within_a_frame_costs_the_block_and_no_other(room: int) -> None:
+    """The part that fitted stands behind the end. A start cuts it then goes on."""
+    machine = Machine()
+    take(machine.disk, block(1))
+    honest = machine.files.append
+
+    def append(name: str, data: bytes) -> None:
+        if name.startswith(FOLDER):
+            honest(name, data[:room])
+            raise OSError(ENOSPC, "No space left on device")
+        honest(name, data)
+
+    machine.files.append = append  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="No space"):
+        take(machine.disk, block(2))
+    expect_whole(machine.disk.store, 1, 2)
+    machine.files.append = honest  # type: ignore[method-assign]
+    machine.restart()
+    expect_whole(machine.disk.store, 1, 1)
+    take(machine.disk, block(2))
+    machine.restart()
+    expect_whole(machine.disk.store, 1, 2)
+
+
+def test_files_of_another_home_are_not_taken_for_its_own() -> None:
+    """Put back from the wrong backup: the same places, and pages of another chain."""
+    machine, other = Machine(), MemoryFiles()
+    foreign = NodeDisk(other, MemoryStore(), OTHER_CHAIN)
+    foreign.create((), GENESIS)
+    foreign.recover()
+    for height in (1, 2):
+        take(machine.disk, block(height))
+        take(foreign, block(height))
+    name = f"{FOLDER}/{machine.segments[0]}"
+    machine.files.truncate(name, 0)
+    machine.files.append(name, other.read(name, 0, other.size(name)))
+    machine.reopen()
+    for key in pages_of(2):
+        with pytest.raises(CorruptionError, match="not what was written"):
+            machine.disk.store.get(key)
+
+
+def test_a_segment_that_lost_its_tail_is_found_when_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A start reads no segment but the newest one's length."""
+    monkeypatch.setattr(limits, "PAGE_SEGMENT_BYTES_MAX", SEGMENT_BYTES)
+    machine = Machine()
+    for height in range(1, 12):
+        take(machine.disk, block(height))
+    name = f"{FOLDER}/{machine.segments[0]}"
+    machine.files.truncate(name, machine.files.size(name) - 1)
+    machine.reopen()
+    with pytest.raises(CorruptionError, match="not what was written"):
+        expect_whole(machine.disk.store, 1, 11)
 
 
 def test_a_batch_has_pages_of_one_height() -> None:

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from onward import limits
-from onward.errors import InvariantError, RejectedError
+from onward.errors import CorruptionError, InvariantError, RejectedError
 from onward.ledger.store import WriteBatch
 from onward.storage.leveldb import LevelStore
 from onward.storage.memory_store import MemoryStore
@@ -142,6 +142,39 @@ def test_every_batch_is_written_with_a_sync(tmp_path: Path) -> None:
     store._db = database
     store.close()
     assert syncs == [True, True, True]
+
+
+@pytest.mark.parametrize("count", [5, 500])
+def test_a_rotten_byte_of_a_table_is_never_read_as_if_it_were_good(
+    tmp_path: Path, count: int
+) -> None:
+    """A row that reads wrong lies to a client, or forks this node off and blames the contract."""
+    rows = {b"%04d" % number: b"value of %04d" % number * 3 for number in range(count)}
+    store = LevelStore(tmp_path / "db", create=True)
+    store.put(WriteBatch(entries=tuple(rows.items())))
+    store.flush_next()
+    store._db.compact_range()
+    store.close()
+    (table,) = (tmp_path / "db").glob("*.ldb")
+    good = table.read_bytes()
+    found = 0
+    for position in range(0, len(good) - 48, len(good) // 60):
+        rotten = bytearray(good)
+        rotten[position] ^= 1 << position % 8
+        table.write_bytes(rotten)
+        for way in ("get", "scan", "back"):
+            try:
+                store = LevelStore(tmp_path / "db")
+                if way == "get":
+                    read = {key: store.get(key) for key in rows}
+                else:
+                    read = dict(store.scan(b"", b"z", reverse=way == "back"))
+                assert read == rows, f"{way} with byte {position} of {len(good)} changed"
+            except CorruptionError:
+                found += 1
+            finally:
+                store.close()
+    assert found > 100
 
 
 def test_reads_on_the_loop_miss_nothing_while_the_writer_flushes(tmp_path: Path) -> None:
