@@ -37,6 +37,9 @@ DEPTH_MAX = 8
 TRIES = 20
 FLUSHED_EVERY = 2_000
 PARTIES_AT_ONCE = 50
+TOLD_EVERY = 50_000
+KINDS = ((1,), (2,), (1, 2))
+"""Of fields: what follows each other is never alike."""
 DEEP = {
     **TERMS,
     "label": "measured-deep",
@@ -139,9 +142,9 @@ class Ground:
             "notice": self.world.drawn(),
         }
 
-    def shared(self, giver: str, agreement: str) -> Step:
+    def shared(self, giver: str, agreement: str, fields: tuple[int, ...] = (1, 2)) -> Step:
         """One hand-over under a root agreement."""
-        record = {"agreement": agreement, "share": self.world.parcel()}
+        record = {"agreement": agreement, "share": self.world.parcel() | {"fields": list(fields)}}
         return self.world.sealed("share.record", record, giver)
 
     def passed(self, sharer: str, recipient: str, agreement: str, share: str) -> Step:
@@ -216,13 +219,16 @@ def revocations(ground: Ground, most: int) -> Iterator[dict[str, Any]]:
 
 
 def views(ground: Ground, most: int) -> Iterator[dict[str, Any]]:
-    """What somebody is told who gave ever more often."""
+    """What somebody is told who gave ever more often, of three kinds in turn."""
     ground.join(["often-gives", "often-takes"])
     agreement = ground.agree("often-gives", "often-takes")
     count = 0
     for goal in steps(most):
-        for _ in range(goal - count):
-            ground.play(ground.shared("often-gives", agreement)[0])
+        for number in range(count, goal):
+            kind = KINDS[number % len(KINDS)]
+            ground.play(ground.shared("often-gives", agreement, kind)[0])
+            if number and number % TOLD_EVERY == 0:
+                print(f"{number:,} of {most:,} shares", file=sys.stderr, flush=True)
         count = goal
         yield {
             "shares": count,

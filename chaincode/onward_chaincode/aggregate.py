@@ -1,9 +1,9 @@
 """The aggregated view: what two parties gave each other, in cells that both count alike.
 
-A cell is (direction, counterparty, purpose, field, month). Counted are runs, not shares: hand-overs
-under one agreement that follow each other with the same purpose and fields in the same month
-are one row, which the last of them has written with their number. So a view of a million shares
-costs as much as there are different things in it. Both sides read the same runs.
+A cell is (direction, counterparty, purpose, field, month). Counted are tallies, not shares:
+hand-overs of one month under one agreement with the same purpose and fields are one row, which the
+last of them has written with their number. So a view of a million shares costs as much as there
+are different things in it. Both sides read the same tallies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from onward_chaincode.answers import Arguments
 from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.months import MONTH
-from onward_chaincode.projections import DIRECTIONS, RECEIVED, RunRow
+from onward_chaincode.projections import DIRECTIONS, RECEIVED, TallyRow
 from onward_chaincode.schema import find_schema
 from onward_proto.canonical import decode
 
@@ -23,7 +23,7 @@ _Cell = tuple[str, str, str, str]
 def aggregate(view: View, arguments: Arguments) -> Json:
     """`direction`, `month` ("2026-11", UTC, may be left out), `after`, `limit`.
 
-    A page reads `limit` runs and answers the cells that they fall into: whoever wants the whole
+    A page reads `limit` tallies and answers the cells that they fall into: whoever wants the whole
     adds up the cells of all pages.
     """
     direction, month = arguments.word("direction"), arguments.word("month")
@@ -33,7 +33,7 @@ def aggregate(view: View, arguments: Arguments) -> Json:
         raise refuse(Code.FORMAT, f"direction is one of {', '.join(DIRECTIONS)}", rule="")
     if month and not MONTH.fullmatch(month):
         raise refuse(Code.FORMAT, "argument 'month': expected a month such as 2026-11", rule="")
-    prefix = f"run/{view.reader}/{direction}/"
+    prefix = f"tally/{view.reader}/{direction}/"
     start, end = (
         (f"{prefix}{month}/", f"{prefix}{month}0") if month else (prefix, prefix[:-1] + "0")
     )
@@ -42,10 +42,10 @@ def aggregate(view: View, arguments: Arguments) -> Json:
     cells: dict[_Cell, int] = {}
     shares = 0
     for rest, value in rows[:limit]:
-        run = decode(RunRow, value)
-        shares += run.count
-        for cell in _cells_of(view, direction, rest, run):
-            cells[cell] = cells.get(cell, 0) + run.count
+        tally = decode(TallyRow, value)
+        shares += tally.count
+        for cell in _cells_of(view, direction, rest, tally):
+            cells[cell] = cells.get(cell, 0) + tally.count
     return {
         "cells": [
             {"counterparty": who, "count": count, "field": field, "month": when, "purpose": what}
@@ -59,10 +59,10 @@ def aggregate(view: View, arguments: Arguments) -> Json:
     }
 
 
-def _cells_of(view: View, direction: str, rest: str, run: RunRow) -> list[_Cell]:
-    """The cells that one run falls into: one for each of its fields."""
+def _cells_of(view: View, direction: str, rest: str, tally: TallyRow) -> list[_Cell]:
+    """The cells that one tally falls into: one for each of its fields."""
     month, agreement_id, _ = rest.split("/")
     agreement = find_agreement(view, bytes.fromhex(agreement_id))
     names = find_schema(view, agreement.schema_id).names
     who = agreement.first_party if direction == RECEIVED else agreement.second_party
-    return [(who, run.purpose, names[index], month) for index in run.fields]
+    return [(who, tally.purpose, names[index], month) for index in tally.fields]

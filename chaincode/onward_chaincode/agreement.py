@@ -16,7 +16,7 @@ from onward_chaincode.records import (
     save,
 )
 from onward_chaincode.schema import find_schema
-from onward_chaincode.standing import ACTIVE
+from onward_chaincode.standing import ACTIVE, current_of
 from onward_chaincode.terms import CONSENT_PER_SHARE, DEPRECATED, RECALLED, Terms, find_terms
 from onward_proto.canonical import changed
 
@@ -37,6 +37,11 @@ def find_agreement(reader: Reader, agreement_id: bytes) -> AgreementRecord:
     if record is None:
         raise refuse(Code.UNKNOWN_AGREEMENT, f"agreement {agreement_id.hex()} is not recorded")
     return record
+
+
+def find_current(reader: Reader, agreement_id: bytes) -> AgreementRecord:
+    """The agreement, or the one that amended it: who ends one ends what stands in its place."""
+    return current_of(reader, find_agreement(reader, agreement_id))
 
 
 def store_agreement(ctx: Context, agreement: AgreementRecord) -> None:
@@ -170,6 +175,8 @@ def begin_child(ctx: Context, case: Case, offer_id: bytes | None) -> AgreementRe
         attested_at_ms=None,
         supersedes_id=None,
         series_id=None,
+        tallied_month="",
+        tallies=(),
     )
     counted = (
         parent.open_child_count if case.attempt.parcel is None else parent.open_child_count + 1

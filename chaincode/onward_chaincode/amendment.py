@@ -103,6 +103,8 @@ def _amended(ctx: Context, old: AgreementRecord, payload: AgreementAmend) -> Agr
         changed_at_ms=ctx.time_ms,
         supersedes_id=old.agreement_id,
         series_id=old.series,
+        tallied_month="",
+        tallies=(),
     )
 
 

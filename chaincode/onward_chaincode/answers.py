@@ -9,7 +9,7 @@ from onward_chaincode import limits
 from onward_chaincode.approval import approval_status
 from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
-from onward_chaincode.forms import HASH
+from onward_chaincode.forms import HASH, PARTY_ID
 from onward_chaincode.intent import intent_status
 from onward_chaincode.mandate import covers
 from onward_chaincode.obligation import duty_of
@@ -82,8 +82,15 @@ class Arguments:
     def word(self, name: str, default: str = "") -> str:
         """A short text."""
         value = self._left.pop(name, default)
-        if not isinstance(value, str) or len(value) > limits.CURSOR_BYTES_MAX or "\0" in value:
+        if not _is_short_text(value, limits.CURSOR_BYTES_MAX):
             raise refuse(Code.FORMAT, f"argument {name!r}: expected a short text", rule="")
+        return str(value)
+
+    def party(self, name: str, default: str = "") -> str:
+        """The id of a party, whether or not there is one."""
+        value = self.word(name, default)
+        if len(value) > limits.PARTY_ID_BYTES_MAX or not PARTY_ID.fullmatch(value):
+            raise refuse(Code.FORMAT, f"argument {name!r}: expected a party", rule="")
         return value
 
     def indexes(self, name: str) -> tuple[int, ...]:
@@ -91,7 +98,7 @@ class Arguments:
         value = self._left.pop(name, [])
         fits = isinstance(value, list) and len(value) <= limits.FIELDS_MAX
         if not fits or any(
-            not isinstance(item, int) or not 0 <= item <= limits.FIELD_INDEX_MAX for item in value
+            type(item) is not int or not 0 <= item <= limits.FIELD_INDEX_MAX for item in value
         ):
             raise refuse(Code.FORMAT, f"argument {name!r}: expected field indexes", rule="")
         return tuple(sorted(set(value)))
@@ -100,8 +107,8 @@ class Arguments:
         """A list of short texts, in any order."""
         value = self._left.pop(name, [])
         fits = isinstance(value, list) and len(value) <= limits.PURPOSES_MAX
-        if not fits or any(
-            not isinstance(item, str) or not 0 < len(item) <= limits.IRI_BYTES_MAX for item in value
+        if not fits or not all(
+            item and _is_short_text(item, limits.IRI_BYTES_MAX) for item in value
         ):
             raise refuse(Code.FORMAT, f"argument {name!r}: expected short texts", rule="")
         return tuple(sorted(set(value)))
@@ -110,6 +117,13 @@ class Arguments:
         """`after`, the cursor of the page before, and `limit`."""
         size = self.whole("limit", limits.PAGE_ROWS_DEFAULT, limits.PAGE_ROWS_MAX)
         return self.word("after"), max(1, size)
+
+
+def _is_short_text(value: object, most: int) -> bool:
+    """A NUL, or half of a character that takes two, would only fail deep down in a store."""
+    if not isinstance(value, str) or len(value) > most:
+        return False
+    return not any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value)
 
 
 def read_page(
@@ -348,7 +362,7 @@ def may_read(view: View, line: Line) -> bool:
     """Whether the reader stands on the path, or is an auditor whose mandate covers its root."""
     if view.reader in parties_of(line):
         return True
-    return covers(view, view.reader, line[0], view.time_ms)
+    return covers(view, view.reader, line, view.time_ms)
 
 
 def require_path_reader(view: View, line: Line, what: str) -> None:

@@ -61,10 +61,11 @@ def changes(view: View, arguments: Arguments) -> Json:
         raise refuse(Code.FORMAT, "from_ms lies behind to_ms", rule="")
     line = line_of(view, current_of(view, find_agreement(view, agreement_id)))
     require_path_reader(view, line, "these changes")
-    before, after = _standing_at(view, line, from_ms), _standing_at(view, line, to_ms)
+    earlier, later = _line_at(view, line, from_ms), _line_at(view, line, to_ms)
+    before, after = _standing_at(earlier, from_ms), _standing_at(later, to_ms)
     steps: list[Json] = []
     complete = True
-    seen = {one.agreement_id for at in (from_ms, to_ms) for one in _line_at(view, line, at)}
+    seen = {one.agreement_id for one in (*earlier, *later)}
     for item in sorted(seen):
         turns, all_of_them = _turns(view, item)
         steps += [turn for turn in turns if from_ms < turn["at_ms"] <= to_ms]
@@ -94,12 +95,9 @@ def _missing_in(one: Json | None, other: Json | None) -> Json:
     return found
 
 
-def _standing_at(view: View, line: Line, at_ms: int) -> Json | None:
-    """How the first agreement of a line stood; None: it did not exist yet."""
-    earlier = _line_at(view, line, at_ms)
-    if earlier[0].accepted_at_ms > at_ms:
-        return None
-    return standing_json(earlier, at_ms)
+def _standing_at(line: Line, at_ms: int) -> Json | None:
+    """How the first agreement of a line as of then stood; None: it did not exist yet."""
+    return None if line[0].accepted_at_ms > at_ms else standing_json(line, at_ms)
 
 
 def _line_at(view: View, line: Line, at_ms: int) -> Line:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from onward_chaincode.agreement import find_agreement
 from onward_chaincode.contract import Context
 from onward_chaincode.errors import Code, refuse
-from onward_chaincode.keys import breach_key, commitment_key, derive_id, return_key, share_key
+from onward_chaincode.keys import breach_key, derive_id, return_key, share_key
+from onward_chaincode.onward import require_never_named
 from onward_chaincode.payloads import BlobPurge, BreachNotify, ShareReturn
-from onward_chaincode.records import BreachRecord, Reference, ReturnRecord, save
-from onward_chaincode.share import find_share
+from onward_chaincode.records import BreachRecord, ReturnRecord, save
+from onward_chaincode.share import find_share, note_named
 from onward_chaincode.standing import current_of, line_of, parties_of
 from onward_chaincode.terms import find_terms
 from onward_proto.canonical import changed
@@ -30,8 +31,7 @@ def give_back(ctx: Context, payload: ShareReturn) -> None:
     key = return_key(share.share_id, to)
     if agreement.attested_at_ms is not None or ctx.get(key) is not None:
         raise refuse(Code.STATE, f"it was erased, or has been given back to {to}")
-    if ctx.get(commitment_key(payload.commitment)) is not None:
-        raise refuse(Code.DUPLICATE, f"commitment {payload.commitment.hex()} is already recorded")
+    require_never_named(ctx, payload.commitment, payload.blob)
     record = ReturnRecord(
         share_id=share.share_id,
         to=to,
@@ -41,7 +41,7 @@ def give_back(ctx: Context, payload: ShareReturn) -> None:
         returned_at_ms=ctx.time_ms,
     )
     save(ctx, key, record)
-    save(ctx, commitment_key(payload.commitment), Reference(target=share.share_id))
+    note_named(ctx, payload.commitment, payload.blob, share.share_id)
     ctx.emit(
         "share.return",
         {

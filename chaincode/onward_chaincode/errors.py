@@ -214,6 +214,11 @@ class BrokenStateError(Exception):
     """The committed state contradicts itself: a bug or a damaged store, never a verdict."""
 
 
+def without_details(refusal: Refuse) -> Refuse:
+    """The same verdict for somebody who may know no more than what the table says of its code."""
+    return Refuse(refusal.code, ENTRIES[refusal.code].sentence, rule=refusal.rule)
+
+
 def refuse(code: Code, message: str, *, rule: str | None = None) -> Refuse:
     """The refusal to raise; `rule` is the table's unless another one decided."""
     return Refuse(code.value, message, rule=ENTRIES[code.value].rule if rule is None else rule)

@@ -68,8 +68,13 @@ def enum_wire(number: int) -> Wire:
 
 
 def time_wire(number: int) -> Wire:
-    """The wire kind of a time or duration in milliseconds."""
+    """The wire kind of a time in milliseconds."""
     return uint(number, maximum=limits.TIME_MS_MAX)
+
+
+def duration_wire(number: int) -> Wire:
+    """The wire kind of a duration in milliseconds: whatever it is added to is still a time."""
+    return uint(number, maximum=limits.DURATION_MS_MAX)
 
 
 def fields_wire(number: int) -> Wire:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onward_chaincode.agreement import find_agreement
+from onward_chaincode.agreement import find_agreement, find_current
 from onward_chaincode.contract import Context, Reader
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import (
@@ -91,7 +91,7 @@ def respond(ctx: Context, payload: IntentRespond) -> None:
     require_in_force(agreement, ctx.time_ms)
     if payload.valid_until_ms <= ctx.time_ms:
         raise refuse(Code.WINDOW, f"valid until {payload.valid_until_ms}", rule="")
-    slot = responded_key(intent.intent_id, agreement.agreement_id)
+    slot = responded_key(intent.intent_id, agreement.series)
     earlier = load(ctx, slot, Reference)
     if earlier is not None:
         live = must_load(ctx, response_key(earlier.target), ResponseRecord)
@@ -122,7 +122,7 @@ def select(ctx: Context, payload: IntentSelect) -> None:
         )
     if ctx.time_ms >= response.valid_until_ms:
         raise refuse(Code.STATE, f"the response was valid until {response.valid_until_ms}")
-    agreement = find_agreement(ctx, response.agreement_id)
+    agreement = find_current(ctx, response.agreement_id)
     require_in_force(agreement, ctx.time_ms)
     chosen = changed(intent, state=SELECTED, selected=response.response_id)
     save(ctx, intent_key(intent.intent_id), chosen)

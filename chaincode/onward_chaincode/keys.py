@@ -26,6 +26,12 @@ def derive_id(kind: str, tx_id: str) -> bytes:
     return hashlib.sha256(f"isa/{kind}/1".encode() + bytes.fromhex(tx_id)).digest()
 
 
+def alike(purpose: str, fields: tuple[int, ...]) -> bytes:
+    """What shares with the same purpose and fields have in common, in sixteen bytes."""
+    said = f"{purpose} {' '.join(map(str, fields))}"
+    return hashlib.sha256(f"isa/alike/1 {said}".encode()).digest()[:16]
+
+
 def terms_key(terms_id: bytes) -> str:
     """Published terms."""
     return f"terms/{terms_id.hex()}"
@@ -51,9 +57,9 @@ def response_key(response_id: bytes) -> str:
     return f"response/{response_id.hex()}"
 
 
-def responded_key(intent_id: bytes, agreement_id: bytes) -> str:
-    """The newest response under one agreement; sorts by intent."""
-    return f"responded/{intent_id.hex()}/{agreement_id.hex()}"
+def responded_key(intent_id: bytes, series_id: bytes) -> str:
+    """The newest response under one agreement and what amended it; sorts by intent."""
+    return f"responded/{intent_id.hex()}/{series_id.hex()}"
 
 
 def offer_key(offer_id: bytes) -> str:
@@ -79,6 +85,11 @@ def share_key(share_id: bytes) -> str:
 def commitment_key(commitment: bytes) -> str:
     """The share that first used a commitment (R28)."""
     return f"commitment/{commitment.hex()}"
+
+
+def blob_key(blob: bytes) -> str:
+    """The share that first named a blob (R28)."""
+    return f"blob/{blob.hex()}"
 
 
 def active_key(parent_share_id: bytes, recipient: str, fields: tuple[int, ...]) -> str:

@@ -42,6 +42,7 @@ DEPTH_MAX = 8
 ACCEPTANCES_MAX = 10_000
 ONWARD_COUNT_MAX = 1_000_000
 REFUSALS_PER_HOUR_MAX = 60
+TALLIES_MAX = 16  # kinds of share that an agreement counts at a time
 BREACH_AGREEMENTS_MAX = 6  # each has up to ten parties, and an event at most 64 readers
 
 # -- memory (no verdict depends on it) -------------------------------------------------------------

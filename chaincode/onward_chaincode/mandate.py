@@ -13,7 +13,8 @@ from onward_chaincode.contract import Context, Reader
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import mandate_key
 from onward_chaincode.payloads import MandateGrant, MandateRevoke
-from onward_chaincode.records import AgreementRecord, MandateRecord, load, save
+from onward_chaincode.records import MandateRecord, load, save
+from onward_chaincode.standing import Line, parties_of
 from onward_chaincode.terms import find_terms
 
 ALL, ROOT, TERMS = "ALL", "ROOT", "TERMS"
@@ -44,10 +45,14 @@ def revoke(ctx: Context, payload: MandateRevoke) -> None:
     _announce(ctx, "mandate.revoke", payload, subject)
 
 
-def covers(reader: Reader, auditor: str, agreement: AgreementRecord, time_ms: int) -> bool:
-    """Whether a mandate of this party covers the root of an agreement now; nobody audits itself."""
-    if auditor in (agreement.first_party, agreement.second_party):
+def covers(reader: Reader, auditor: str, line: Line, time_ms: int) -> bool:
+    """Whether a mandate of this party covers the first agreement of `line` now.
+
+    Nobody audits itself, nor those to whom it gave: who stands on the path is no auditor of it.
+    """
+    if auditor in parties_of(line):
         return False
+    agreement = line[0]
     return any(
         _holds(reader, mandate_key(auditor, scope, subject), time_ms)
         for scope, subject in (
@@ -58,9 +63,9 @@ def covers(reader: Reader, auditor: str, agreement: AgreementRecord, time_ms: in
     )
 
 
-def require_mandate(ctx: Context, agreement: AgreementRecord) -> None:
+def require_mandate(ctx: Context, line: Line) -> None:
     """Raises `Refuse` E_MANDATE unless the caller is an auditor whose mandate covers the root."""
-    if not covers(ctx, ctx.caller, agreement, ctx.time_ms):
+    if not covers(ctx, ctx.caller, line, ctx.time_ms):
         raise refuse(Code.MANDATE, f"no mandate of {ctx.caller} covers this agreement")
 
 
@@ -105,6 +110,7 @@ def _announce(
         {
             "at_ms": ctx.time_ms,
             "auditor": payload.auditor,
+            "by": ctx.caller,
             "scope": payload.scope,
             "subject": None if subject is None else subject.hex(),
         },

@@ -5,7 +5,8 @@ whether a duty is open, of which kind and until when follows from the path to th
 derived whenever somebody asks. Written is only what somebody says of it: `obligation.attest` by
 the party that owes it, `obligation.flag_overdue` by anybody once the date has passed.
 
-    kind    ERASE if the terms say REQUIRED, or ON_REQUEST and the end was a revocation; else STOP
+    kind    ERASE if the terms say REQUIRED, or ON_REQUEST and something on the path was revoked or
+            terminated (who leaves leaves nobody to ask); else STOP
     due     end + how long it may be kept (ERASE only) + attest_within_ms
     order   a party attests after everybody who received from it has: the parent's record counts
             the children that hold data and have not attested
@@ -16,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onward_chaincode.agreement import find_agreement, store_agreement
-from onward_chaincode.contract import Context, Reader
+from onward_chaincode.contract import Context, Json, Reader
 from onward_chaincode.errors import BrokenStateError, Code, refuse
 from onward_chaincode.keys import obligation_key, sanction_key
 from onward_chaincode.payloads import ObligationAttest, ObligationFlagOverdue
@@ -27,7 +28,16 @@ from onward_chaincode.records import (
     load,
     save,
 )
-from onward_chaincode.standing import REVOKED, SUPERSEDED, Line, line_of, own_end, parties_of
+from onward_chaincode.standing import (
+    REVOKED,
+    SUPERSEDED,
+    TERMINATED,
+    Line,
+    line_of,
+    own_end,
+    own_status,
+    parties_of,
+)
 from onward_chaincode.terms import Terms, find_terms
 from onward_proto.canonical import changed
 
@@ -59,7 +69,7 @@ def duty_of(line: Line, terms: Terms, time_ms: int) -> Duty | None:
     ends = [end for item in line if (end := own_end(item, time_ms)) is not None]
     if not ends:
         return None
-    asked = any(item.state == REVOKED for item in line)
+    asked = any(own_status(item, time_ms) in (REVOKED, TERMINATED) for item in line)
     erase = terms.deletion == "REQUIRED" or (terms.deletion == "ON_REQUEST" and asked)
     kept = min(item.retention_ms for item in line) if erase else 0
     due_ms = min(ends) + kept + terms.attest_within_ms
@@ -106,11 +116,19 @@ def attest(ctx: Context, payload: ObligationAttest) -> None:
         evidence=payload.evidence,
     )
     save(ctx, obligation_key(agreement.agreement_id), said)
-    _announce(ctx, "obligation.attest", line, duty, {"kind": payload.kind})
+    about = {
+        "kind": payload.kind,
+        "party": agreement.second_party,
+        "since_ms": None if duty is None else duty.since_ms,
+    }
+    _announce(ctx, "obligation.attest", line, duty, about)
 
 
 def flag_overdue(ctx: Context, payload: ObligationFlagOverdue) -> None:
-    """obligation.flag_overdue: by anybody, once; R14 reads what it writes."""
+    """obligation.flag_overdue: by anybody, once; R14 reads what it writes.
+
+    Whoever signs is shown the event: it names nobody whom a stranger might not know.
+    """
     agreement = find_agreement(ctx, payload.agreement)
     line = line_of(ctx, agreement)
     _, terms = find_terms(ctx, agreement.terms_id)
@@ -153,18 +171,14 @@ def count_sanction(
     save(ctx, key, counted)
 
 
-def _announce(
-    ctx: Context, event: str, line: Line, duty: Duty | None, more: dict[str, str]
-) -> None:
-    """Tell everybody on the path: whoever flags learns nothing by it that she did not know."""
+def _announce(ctx: Context, event: str, line: Line, duty: Duty | None, more: Json) -> None:
+    """Tell everybody on the path."""
     ctx.emit(
         event,
         {
             "agreement_id": line[0].agreement_id.hex(),
             "at_ms": ctx.time_ms,
             "due_ms": None if duty is None else duty.due_ms,
-            "party": line[0].second_party,
-            "since_ms": None if duty is None else duty.since_ms,
             **more,
         },
         parties_of(line),

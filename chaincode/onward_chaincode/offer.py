@@ -18,8 +18,8 @@ from onward_chaincode.agreement import (
     require_root_grant,
     store_agreement,
 )
-from onward_chaincode.contract import Context, Party, Reader
-from onward_chaincode.errors import Code, refuse
+from onward_chaincode.contract import Context, Party, Reader, Refuse
+from onward_chaincode.errors import Code, refuse, without_details
 from onward_chaincode.intent import find_intent, require_open
 from onward_chaincode.keys import derive_id, intent_key, offer_key, reply_key
 from onward_chaincode.onward import Attempt, Case, judge, require_jurisdiction
@@ -224,7 +224,10 @@ def _require_second_jurisdiction(
 
 
 def _judge_child(ctx: Context, record: OfferRecord) -> Case:
-    """The rules of an onward share, for an offer with a parent and for its acceptance."""
+    """The rules of an onward share, for an offer with a parent and for its acceptance.
+
+    Whoever would receive is told the verdict alone: she does not stand on the path yet.
+    """
     sharer = record.first_party
     recipient = record.to if sharer == record.offeror else record.offeror
     if record.parent_agreement_id is None or record.parent_share_id is None or recipient is None:
@@ -239,7 +242,12 @@ def _judge_child(ctx: Context, record: OfferRecord) -> Case:
         inside=None,
         approval=record.approval_id,
     )
-    return judge(attempt, ctx, ctx.time_ms)
+    try:
+        return judge(attempt, ctx, ctx.time_ms)
+    except Refuse as refusal:
+        if ctx.caller != sharer:
+            raise without_details(refusal) from None
+        raise
 
 
 def _require_roster(ctx: Context, original: OfferRecord, wanted: bytes) -> None:

@@ -22,6 +22,7 @@ from onward_chaincode.keys import (
     active_key,
     agreement_key,
     approval_key,
+    blob_key,
     commitment_key,
     sanction_key,
     share_key,
@@ -48,6 +49,7 @@ from onward_chaincode.standing import (
     effective_fields,
     effective_purposes,
     line_of,
+    own_end,
     own_status,
     standing,
 )
@@ -375,8 +377,14 @@ def r24_anonymised(case: Case) -> None:
 
 
 def r25_window(case: Case) -> None:
-    """The child's period lies within that of every agreement above, and so does its retention."""
+    """The child's period lies within that of every agreement above, and so does its retention.
+
+    Of a child that exists, only what is left of both counts, and R11 and R12 have seen to that: an
+    amendment above shortens what is below, and does not end it.
+    """
     child, parent = case.attempt.child, case.parent
+    if case.attempt.inside is not None:
+        return
     if child.not_before_ms is not None and child.not_before_ms < parent.not_before_ms:
         raise refuse(
             Code.WINDOW,
@@ -439,18 +447,22 @@ def r27_topology(case: Case) -> None:
 
 
 def r28_not_recorded_before(case: Case) -> None:
-    """A new commitment, and not the same fields of the same share to the same recipient twice."""
+    """Nothing that was named before, nor the same fields of the same share to the same recipient.
+
+    Only the newest agreement is looked at under which those fields went there: the ones before it
+    had ended for good, or it would not have come about.
+    """
     parcel = case.attempt.parcel
     if parcel is None:
         return
-    require_new_commitment(case.reader, parcel)
+    require_never_named(case.reader, parcel.commitment, parcel.blob)
     key = active_key(case.share.share_id, case.attempt.recipient.party_id, parcel.fields)
     earlier = load(case.reader, key, Reference)
     if earlier is None:
         return
     found = must_load(case.reader, agreement_key(earlier.target), AgreementRecord)
-    agreement = current_of(case.reader, found)
-    if standing(line_of(case.reader, agreement), case.time_ms).effective:
+    line = line_of(case.reader, current_of(case.reader, found))
+    if all(own_end(item, case.time_ms) is None for item in line):
         raise refuse(
             Code.DUPLICATE,
             f"these fields already went to {case.attempt.recipient.party_id} "
@@ -458,10 +470,12 @@ def r28_not_recorded_before(case: Case) -> None:
         )
 
 
-def require_new_commitment(reader: Reader, parcel: Parcel) -> None:
-    """R28, first half: a commitment is used once on the chain."""
-    if reader.get(commitment_key(parcel.commitment)) is not None:
-        raise refuse(Code.DUPLICATE, f"commitment {parcel.commitment.hex()} is already recorded")
+def require_never_named(reader: Reader, commitment: bytes, blob: bytes | None) -> None:
+    """R28, first half: a commitment stands once on the chain, and so does a blob, purged or not."""
+    if reader.get(commitment_key(commitment)) is not None:
+        raise refuse(Code.DUPLICATE, f"commitment {commitment.hex()} is already recorded")
+    if blob is not None and reader.get(blob_key(blob)) is not None:
+        raise refuse(Code.DUPLICATE, f"blob {blob.hex()} is already named")
 
 
 RULES: tuple[tuple[str, Callable[[Case], None]], ...] = (

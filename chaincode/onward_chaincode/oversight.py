@@ -3,13 +3,14 @@
     agreement  ACTIVE | SCHEDULED -> SUSPENDED -> ACTIVE, or REVOKED by those who may revoke
     violation  OPEN -> RESOLVED (it was mended) | REJECTED (there was none); answered at most once
 
-Anybody on the path may flag. Only the flag of an auditor whose mandate covers the root bars the
-accused from passing anything on under that root (R14), until an auditor closes it.
+Anybody on the path may flag. Only the flag of an auditor whose mandate covers the root, and who
+does not stand on the path, bars the accused from passing anything on under that root (R14), until
+an auditor closes it. Who names an amended agreement stops the one that stands in its place.
 """
 
 from __future__ import annotations
 
-from onward_chaincode.agreement import find_agreement, store_agreement
+from onward_chaincode.agreement import find_agreement, find_current, store_agreement
 from onward_chaincode.contract import Context, Json, Reader
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import derive_id, violation_key
@@ -38,8 +39,8 @@ OPEN = "OPEN"
 
 def suspend(ctx: Context, payload: AgreementSuspend) -> None:
     """agreement.suspend: it and everything below is not in force until it is resumed."""
-    agreement = find_agreement(ctx, payload.agreement)
-    require_mandate(ctx, agreement)
+    agreement = find_current(ctx, payload.agreement)
+    require_mandate(ctx, line_of(ctx, agreement))
     status = own_status(agreement, ctx.time_ms)
     if status not in (ACTIVE, SCHEDULED):
         raise refuse(Code.STATE, f"the agreement is {status}")
@@ -49,8 +50,8 @@ def suspend(ctx: Context, payload: AgreementSuspend) -> None:
 
 def resume(ctx: Context, payload: AgreementResume) -> None:
     """agreement.resume: its period went on meanwhile."""
-    agreement = find_agreement(ctx, payload.agreement)
-    require_mandate(ctx, agreement)
+    agreement = find_current(ctx, payload.agreement)
+    require_mandate(ctx, line_of(ctx, agreement))
     status = own_status(agreement, ctx.time_ms)
     if status != SUSPENDED:
         raise refuse(Code.STATE, f"the agreement is {status}")
@@ -61,8 +62,9 @@ def resume(ctx: Context, payload: AgreementResume) -> None:
 def flag(ctx: Context, payload: ViolationFlag) -> None:
     """violation.flag: against the second party of an agreement, by the path or an auditor."""
     agreement = find_agreement(ctx, payload.agreement)
-    blocks = covers(ctx, ctx.caller, agreement, ctx.time_ms)
-    on_path = ctx.caller in parties_of(line_of(ctx, agreement))
+    line = line_of(ctx, agreement)
+    blocks = covers(ctx, ctx.caller, line, ctx.time_ms)
+    on_path = ctx.caller in parties_of(line)
     if not (blocks or on_path) or ctx.caller == agreement.second_party:
         raise refuse(Code.SIGNER, f"{ctx.caller} cannot accuse under this agreement")
     violation = ViolationRecord(
@@ -100,7 +102,7 @@ def resolve(ctx: Context, payload: ViolationResolve) -> None:
     """violation.resolve: by an auditor whose mandate covers the root."""
     violation = find_violation(ctx, payload.violation)
     agreement = find_agreement(ctx, violation.agreement_id)
-    require_mandate(ctx, agreement)
+    require_mandate(ctx, line_of(ctx, agreement))
     if violation.state != OPEN:
         raise refuse(Code.STATE, f"the violation is {violation.state}")
     violation = changed(

@@ -22,6 +22,7 @@ from onward_chaincode.forms import (
     TAG,
     TAGS_FORM,
     Form,
+    duration_wire,
     enum_wire,
     fields_wire,
     id_wire,
@@ -74,7 +75,7 @@ class Grant:
     notice: Annotated[bytes, id_wire(7)]
     not_before_ms: Annotated[int | None, time_wire(8)] = None
     expires_at_ms: Annotated[int | None, time_wire(9)] = None
-    retention_ms: Annotated[int, time_wire(10)] = 0
+    retention_ms: Annotated[int, duration_wire(10)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +341,7 @@ class AgreementAmend:
     fields: Annotated[tuple[int, ...], fields_wire(2), FIELDS_FORM] = ()
     purposes: Annotated[tuple[str, ...], words_wire(3, limits.IRI_BYTES_MAX), PURPOSES_FORM] = ()
     expires_at_ms: Annotated[int | None, time_wire(4)] = None
-    retention_ms: Annotated[int | None, time_wire(5)] = None
+    retention_ms: Annotated[int | None, duration_wire(5)] = None
     notice: Annotated[bytes, id_wire(6)]
 
 

@@ -4,17 +4,18 @@ Every row is written whole by the event that causes it, so that rows can be rebu
 blocks in order and nothing is ever counted up. Most rows only say that something stands there: what
 it is, the records say, and whoever reads a row looks there. Keys, with times as sixteen digits:
 
-    thread/OFFER/TIME/TX              a step of a handshake (`StepRow`)
+    thread/OFFER/PARTY/TIME/TX        a step of a handshake that a party may see (`StepRow`)
     history/AGREEMENT/TIME/TX         a step of an agreement (`StepRow`)
     holds/PARTY/AGREEMENT             who takes part in what
     ending/PARTY/TIME/AGREEMENT       when it ends by itself, or by notice
     child/PARENT/AGREEMENT            lineage of agreements
     passed/PARENT/SHARE               lineage of shares
     moved/PARTY/DIRECTION/TIME/SHARE  given, received, passed_on, onward (by others, of what I gave)
-    run/PARTY/DIRECTION/MONTH/AGREEMENT/SEQ  shares alike, by the `seq` of the first (`RunRow`)
+    tally/PARTY/DIRECTION/MONTH/AGREEMENT/SEQ  shares alike, by the first's `seq` (`TallyRow`)
     refused/PARTY/TIME/TX             refused attempts that a party may see (`StepRow`)
     casting/INDUSTRY/TIME/INTENT      intentcasts
-    answered/INTENT/TIME/RESPONSE     responses to an intentcast
+    answered/INTENT/PARTY/TIME/RESPONSE  responses to an intentcast that a party may see
+    appointed/PARTY/AUDITOR/ROOT/ID   mandates over a root, by whoever gave them
     approvals/PARTY/TIME/APPROVAL     approvals that a party gave, may use, or is named in
     attested/PARTY/TIME/AGREEMENT     attestations of a party (`StepRow`)
     violations/PARTY/TIME/VIOLATION   flagged violations that a party may see
@@ -23,6 +24,8 @@ it is, the records say, and whoever reads a row looks there. Keys, with times as
     feed/PARTY/TIME/TX                what a party may have to act on (`StepRow`)
 
 An amended agreement keeps its place in the lineage: `child` rows name the first of a series.
+Where only some may see a row, it stands under each of them ("*" is everybody): a list that were
+filtered would tell by its cursors what it leaves out.
 """
 
 from __future__ import annotations
@@ -61,8 +64,8 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """Shares under one agreement that follow each other and are alike, and how many there are."""
+class TallyRow:
+    """Shares of one month under one agreement that are alike, and how many there are so far."""
 
     purpose: Annotated[str, text(1, maximum=limits.IRI_BYTES_MAX)]
     fields: Annotated[tuple[int, ...], fields_wire(2)]
@@ -122,7 +125,9 @@ def project(event: Event, tx_id: str, after: Reader) -> dict[str, bytes]:
 
 
 def _handshake(step: Step) -> Rows:
-    rows = {f"thread/{step.payload['thread_id']}/{step.place}": step.row(step.event.readers)}
+    readers = step.event.readers
+    thread, row = f"thread/{step.payload['thread_id']}", step.row(readers)
+    rows = {f"{thread}/{party}/{step.place}": row for party in readers}
     return rows | _agreement(step) if "agreement_id" in step.payload else rows
 
 
@@ -161,13 +166,11 @@ def _share(step: Step) -> Rows:
         seen += [(share.sender, PASSED_ON), (step.agreement.rights_holder, ONWARD)]
         rows[f"passed/{share.parent_share_id.hex()}/{share_id}"] = _HERE
     month = month_of(share.recorded_at_ms)
-    run = f"{month}/{share.agreement_id.hex()}/{share.run_start:012d}"
-    row = encode(
-        RunRow(purpose=share.purpose, fields=share.fields, count=share.seq - share.run_start + 1)
-    )
+    place = f"{month}/{share.agreement_id.hex()}/{share.tally_start:012d}"
+    row = encode(TallyRow(purpose=share.purpose, fields=share.fields, count=share.tally_count))
     for party, direction in seen:
         rows[f"moved/{party}/{direction}/{tail}"] = _HERE
-        rows[f"run/{party}/{direction}/{run}"] = row
+        rows[f"tally/{party}/{direction}/{place}"] = row
     return rows
 
 
@@ -189,7 +192,15 @@ def _cast(step: Step) -> Rows:
 def _answer(step: Step) -> Rows:
     payload = step.payload
     tail = f"{moment(payload['at_ms'])}/{payload['response_id']}"
-    return _history(step) | {f"answered/{payload['intent_id']}/{tail}": _HERE}
+    answered = f"answered/{payload['intent_id']}"
+    return _history(step) | {f"{answered}/{party}/{tail}": _HERE for party in step.event.readers}
+
+
+def _mandate(step: Step) -> Rows:
+    payload = step.payload
+    if payload["scope"] != "ROOT":
+        return {}
+    return {f"appointed/{payload['by']}/{payload['auditor']}/ROOT/{payload['subject']}": _HERE}
 
 
 def _amended(step: Step) -> Rows:
@@ -243,6 +254,7 @@ _PROJECTORS: dict[str, _Projector] = {
     "intent.cast": _cast,
     "intent.respond": _answer,
     "intent.select": _history,
+    "mandate.grant": _mandate,
     "obligation.attest": _attestation,
     "obligation.flag_overdue": _history,
     "onward.approve": _approval,

@@ -13,6 +13,7 @@ from onward_chaincode import limits
 from onward_chaincode.contract import Context, Reader
 from onward_chaincode.errors import BrokenStateError
 from onward_chaincode.forms import (
+    duration_wire,
     enum_wire,
     fields_wire,
     id_wire,
@@ -124,13 +125,26 @@ class ReplyRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many shares of one month are alike: of the same purpose and fields, by `keys.alike`.
+
+    `start` is the `seq` of the first of them.
+    """
+
+    kind: Annotated[bytes, raw(1, size=16)]
+    start: Annotated[int, uint(2)]
+    count: Annotated[int, uint(3)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementRecord:
     """An agreement. `state`: ACTIVE, REVOKED, SUSPENDED, SUPERSEDED; see standing.py.
 
     `depth` is 0 at the root; `rights_holder` is the root's first party at every depth.
     `open_child_count`: children that hold data and have not attested. An amendment writes a new
     record with the counts of the one that it supersedes; `root_id` and `parent_id` go on naming the
-    first of a series.
+    first of a series. `tallies`: the kinds of share of `tallied_month`, the one counted last at the
+    end; what is not among the last `TALLIES_MAX` kinds begins a new tally.
     """
 
     agreement_id: Annotated[bytes, id_wire(1)]
@@ -151,7 +165,7 @@ class AgreementRecord:
     accepted_at_ms: Annotated[int, time_wire(16)]
     not_before_ms: Annotated[int, time_wire(17)]
     expires_at_ms: Annotated[int | None, time_wire(18)]
-    retention_ms: Annotated[int, time_wire(19)]
+    retention_ms: Annotated[int, duration_wire(19)]
     withdrawn_fields: Annotated[tuple[int, ...], fields_wire(20)]
     withdrawn_purposes: Annotated[tuple[str, ...], words_wire(21, limits.IRI_BYTES_MAX)]
     state: Annotated[str, enum_wire(22)]
@@ -166,6 +180,8 @@ class AgreementRecord:
     attested_at_ms: Annotated[int | None, time_wire(31)] = None
     supersedes_id: Annotated[bytes | None, id_wire(32)] = None
     series_id: Annotated[bytes | None, id_wire(33)] = None
+    tallied_month: Annotated[str, text(34, maximum=7)] = ""
+    tallies: Annotated[tuple[Tally, ...], nested(35, Tally, count=limits.TALLIES_MAX)] = ()
 
     @property
     def series(self) -> bytes:
@@ -177,8 +193,8 @@ class AgreementRecord:
 class ShareEntry:
     """A recorded share. `parent_share_id` is the share that it passes on, None at a root.
 
-    `run_start`: the `seq` with which a run began, of shares under one agreement that follow each
-    other with the same purpose and fields in the same month. So views count runs, not shares.
+    `tally_count`: how many shares under the agreement are like this one up to itself, from the one
+    with the `seq` of `tally_start` on. So views add tallies up and look at no share.
     """
 
     share_id: Annotated[bytes, id_wire(1)]
@@ -198,7 +214,8 @@ class ShareEntry:
     withdrawn_at_ms: Annotated[int | None, time_wire(15)]
     onward_count: Annotated[int, uint(16)]
     purged_at_ms: Annotated[int | None, time_wire(17)] = None
-    run_start: Annotated[int, uint(18)] = 0
+    tally_start: Annotated[int, uint(18)] = 0
+    tally_count: Annotated[int, uint(19)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

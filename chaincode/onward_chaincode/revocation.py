@@ -1,14 +1,16 @@
 """How an agreement ends: revoked by the side that gave, terminated by the side that received.
 
 Only the agreement itself is written. Everything derived from it is no longer in force from the
-same block on, because `standing` looks at the whole path (the lazy cascade).
+same block on, because `standing` looks at the whole path (the lazy cascade). Who names an
+agreement that was amended ends the one that stands in its place: an amendment in the same block
+gets ahead of nobody.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from onward_chaincode.agreement import find_agreement, store_agreement
+from onward_chaincode.agreement import find_current, store_agreement
 from onward_chaincode.contract import Context, Json
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.onward import require_subset
@@ -33,7 +35,7 @@ ALL, FIELDS = "ALL", "FIELDS"
 def revoke(ctx: Context, payload: AgreementRevoke) -> None:
     """agreement.revoke: at once, never delayed by notice; a second time it changes nothing."""
     _require_scope_alone(payload)
-    agreement = find_agreement(ctx, payload.agreement)
+    agreement = find_current(ctx, payload.agreement)
     _, terms = find_terms(ctx, agreement.terms_id)
     _require_may_revoke(ctx.caller, agreement, terms, payload.scope)
     status = own_status(agreement, ctx.time_ms)
@@ -85,7 +87,7 @@ def _revoked(ctx: Context, agreement: AgreementRecord, payload: AgreementRevoke)
 
 def terminate(ctx: Context, payload: AgreementTerminate) -> None:
     """agreement.terminate: by the second party, no sooner than the terms' notice; once."""
-    agreement = find_agreement(ctx, payload.agreement)
+    agreement = find_current(ctx, payload.agreement)
     if ctx.caller != agreement.second_party:
         raise refuse(Code.SIGNER, f"{ctx.caller} is not the second party of this agreement")
     status = own_status(agreement, ctx.time_ms)

@@ -14,14 +14,21 @@ from onward_chaincode.agreement import (
 )
 from onward_chaincode.contract import Context, Party, Reader, Recorded, Refuse
 from onward_chaincode.errors import Code, refuse
-from onward_chaincode.keys import active_key, commitment_key, derive_id, share_key
+from onward_chaincode.keys import (
+    active_key,
+    alike,
+    blob_key,
+    commitment_key,
+    derive_id,
+    share_key,
+)
 from onward_chaincode.months import month_of
 from onward_chaincode.onward import (
     Attempt,
     Case,
     judge,
     require_in_force,
-    require_new_commitment,
+    require_never_named,
     require_not_attested,
     require_subset,
 )
@@ -32,7 +39,7 @@ from onward_chaincode.payloads import (
     ShareRecord,
     ShareWithdraw,
 )
-from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, load, must_load, save
+from onward_chaincode.records import AgreementRecord, Reference, ShareEntry, Tally, load, save
 from onward_chaincode.refusal import record_refusal
 from onward_chaincode.standing import (
     Line,
@@ -42,8 +49,6 @@ from onward_chaincode.standing import (
     parties_of,
 )
 from onward_proto.canonical import changed
-
-_DAY_MS = 24 * limits.HOUR_MS
 
 
 def onward(ctx: Context, payload: ShareOnward) -> Recorded | None:
@@ -89,7 +94,7 @@ def record(ctx: Context, payload: ShareRecord) -> Recorded | None:
     named = (parcel.purpose,) if parcel.purpose else ()
     purposes = frozenset(effective_purposes(line))
     require_subset(Code.PURPOSE, "the share's purpose", named, purposes)
-    require_new_commitment(ctx, parcel)
+    require_never_named(ctx, parcel.commitment, parcel.blob)
     share = _write_share(ctx, agreement, parcel, None)
     _announce(ctx, "share.record", share, line)
     return None
@@ -160,7 +165,8 @@ def _write_share(
 ) -> ShareEntry:
     """Write a share that every rule allows, its indexes and its counts."""
     share_id = derive_id("share", ctx.tx_id)
-    seq = agreement.share_count + 1
+    seq, month = agreement.share_count + 1, month_of(ctx.time_ms)
+    tallies = _tallied(agreement, parcel, seq, month)
     share = ShareEntry(
         share_id=share_id,
         agreement_id=agreement.agreement_id,
@@ -178,12 +184,20 @@ def _write_share(
         acknowledged_at_ms=None,
         withdrawn_at_ms=None,
         onward_count=0,
-        run_start=_run_start(ctx, agreement, parcel, seq),
+        tally_start=tallies[-1].start,
+        tally_count=tallies[-1].count,
     )
     save(ctx, share_key(share_id), share)
-    save(ctx, commitment_key(parcel.commitment), Reference(target=share_id))
+    note_named(ctx, parcel.commitment, parcel.blob, share_id)
     store_agreement(
-        ctx, changed(agreement, share_count=agreement.share_count + 1, last_share_id=share_id)
+        ctx,
+        changed(
+            agreement,
+            share_count=seq,
+            last_share_id=share_id,
+            tallies=tallies,
+            tallied_month=month,
+        ),
     )
     if case is not None:
         parent = case.share
@@ -193,16 +207,20 @@ def _write_share(
     return share
 
 
-def _run_start(ctx: Context, agreement: AgreementRecord, parcel: Parcel, seq: int) -> int:
-    """The `seq` with which the run began that this share goes on with, or begins."""
-    if agreement.last_share_id is None:
-        return seq
-    last = must_load(ctx, share_key(agreement.last_share_id), ShareEntry)
-    same = (last.purpose, last.fields) == (parcel.purpose, parcel.fields)
-    then, now = last.recorded_at_ms, ctx.time_ms
-    if same and (then // _DAY_MS == now // _DAY_MS or month_of(then) == month_of(now)):
-        return last.run_start
-    return seq
+def note_named(ctx: Context, commitment: bytes, blob: bytes | None, share_id: bytes) -> None:
+    """Write down what R28 looks for: the commitment, and the blob if one is named."""
+    for key in (commitment_key(commitment), *(() if blob is None else (blob_key(blob),))):
+        save(ctx, key, Reference(target=share_id))
+
+
+def _tallied(agreement: AgreementRecord, parcel: Parcel, seq: int, month: str) -> tuple[Tally, ...]:
+    """The tallies of an agreement with one more share, whose tally comes last."""
+    kind = alike(parcel.purpose, parcel.fields)
+    earlier = agreement.tallies if agreement.tallied_month == month else ()
+    own = next((one for one in earlier if one.kind == kind), Tally(kind=kind, start=seq))
+    others = tuple(one for one in earlier if one.kind != kind)
+    counted = changed(own, count=own.count + 1)
+    return (*others[-(limits.TALLIES_MAX - 1) :], counted)
 
 
 def _announce(ctx: Context, event: str, share: ShareEntry, line: Line) -> None:

@@ -23,6 +23,7 @@ from onward_chaincode.approval import find_approval
 from onward_chaincode.contract import Json, View
 from onward_chaincode.errors import Code, refuse
 from onward_chaincode.keys import breach_key, schema_key
+from onward_chaincode.mandate import ALL, ROOT, TERMS
 from onward_chaincode.obligation import ATTESTED, OPEN, OVERDUE
 from onward_chaincode.oversight import find_violation
 from onward_chaincode.projections import read_step
@@ -91,16 +92,16 @@ def _listed(view: View, arguments: Arguments, kind: str) -> tuple[list[bytes], s
 
 def mandates(view: View, arguments: Arguments) -> Json:
     """`auditor` (the reader if left out), `after`, `limit`; those over one root only its holder."""
-    auditor = arguments.word("auditor", view.reader)
+    auditor = arguments.party("auditor", view.reader)
     after, limit = arguments.page()
     arguments.done()
-    rows, following = read_page(view.scan, f"mandate/{auditor}/", after, limit)
+    rows, following = _mandates_seen(view, auditor, after, limit)
     found = []
-    for rest, _ in rows:
+    for rest in rows:
         record = load(view, f"mandate/{auditor}/{rest}", MandateRecord)
+        if record is None:
+            continue  # one that the reader gave, and took back
         scope, _, subject = rest.partition("/")
-        if record is None or (scope == "ROOT" and view.reader not in (auditor, record.granted_by)):
-            continue
         found.append(
             {
                 "auditor": auditor,
@@ -112,6 +113,22 @@ def mandates(view: View, arguments: Arguments) -> Json:
             }
         )
     return {"mandates": found, "next": following}
+
+
+def _mandates_seen(view: View, auditor: str, after: str, limit: int) -> tuple[list[str], str]:
+    """How the keys of an auditor's mandates end, as far as the reader may know; the next cursor.
+
+    Those over one root, the auditor reads in the state; anybody else among those that she gave.
+    """
+    found: list[str] = []
+    for scope in (ALL, ROOT, TERMS):
+        scan, prefix = view.scan, f"mandate/{auditor}/"
+        if scope == ROOT and view.reader != auditor:
+            scan, prefix = view.projected, f"appointed/{view.reader}/{auditor}/"
+        start, end = prefix + max(after, f"{scope}/"), f"{prefix}{scope}0"
+        rows = scan(start, end, limit + 2) if start < end else []
+        found += [key[len(prefix) :] for key, _ in rows if key != prefix + after]
+    return found[:limit], found[limit - 1] if len(found) > limit else ""
 
 
 def catalogue(view: View, arguments: Arguments) -> Json:
@@ -158,7 +175,7 @@ def compliance(view: View, arguments: Arguments) -> Json:
     all. Counted are agreements that the reader may read: all of them for the custodian itself,
     those of her own roots for a rights holder, those under its mandates for an auditor.
     """
-    party = arguments.word("party", view.reader)
+    party = arguments.party("party", view.reader)
     arguments.done()
     prefix = f"holds/{party}/"
     rows, following = read_page(view.projected, prefix, "", limits.VIEW_ROWS_MAX)
@@ -194,7 +211,7 @@ def _custody(view: View, party: str, ids: list[str]) -> Iterator[Line]:
 
 def _attested(view: View, party: str) -> Json:
     """How long a party took from the end of an agreement to its word, on the mean."""
-    rows, _ = read_page(view.projected, f"attested/{party}/", "", limits.VIEW_ROWS_MAX)
+    rows, following = read_page(view.projected, f"attested/{party}/", "", limits.VIEW_ROWS_MAX)
     taken, late, early = [], 0, 0
     for rest, value in rows:
         step, _ = read_step(rest, value)
@@ -207,7 +224,13 @@ def _attested(view: View, party: str) -> Json:
         taken.append(step["at_ms"] - step["since_ms"])
         late += step["at_ms"] >= step["due_ms"]
     mean_ms = sum(taken) // len(taken) if taken else None
-    return {"before_the_end": early, "late": late, "mean_ms": mean_ms, "total": len(taken) + early}
+    return {
+        "before_the_end": early,
+        "complete": not following,
+        "late": late,
+        "mean_ms": mean_ms,
+        "total": len(taken) + early,
+    }
 
 
 def _refused(view: View, party: str) -> Json:

@@ -1,8 +1,9 @@
 """The verdict that an onward share would get now, rule by rule, and how each ancestor stands.
 
 It is the code of the real path: `open_case` and `RULES`. Asked is by the sharer or by the
-recipient. Until R10 has found that the sharer holds the share, the answer is the verdict alone:
-whoever guesses ids learns no more from it than a refused attempt would say.
+recipient. A sharer who turns out to hold the share is told every rule and every ancestor. Anybody
+else, and the recipient too as long as she does not stand on the path, learns the verdict, in the
+words of the table of codes: whoever has seen an id learns no more than a refused attempt would say.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from onward_chaincode import onward
 from onward_chaincode.agreement import find_agreement
 from onward_chaincode.answers import Arguments, standing_json
 from onward_chaincode.contract import Json, Refuse, View
-from onward_chaincode.errors import Code, refuse
+from onward_chaincode.errors import Code, refuse, without_details
 from onward_chaincode.onward import Attempt, Case, open_case
 from onward_chaincode.payloads import TRANSFORMS, Grant, Parcel
 from onward_chaincode.records import ShareEntry
@@ -31,21 +32,25 @@ def trace(view: View, arguments: Arguments) -> Json:
     share = find_share(view, arguments.id("parent_share_id"))
     attempt = _attempt(view, arguments, share)
     arguments.done()
-    rules, case = _judge(attempt, view)
-    failed = next((rule for rule in rules if not rule["holds"]), None)
-    shown = case is not None and all(rule["holds"] for rule in rules if rule["rule"] == "R10")
+    told, case = _judge(attempt, view)
+    failed = next((refusal for _, refusal in told if refusal is not None), None)
+    if case is None or view.reader != attempt.sharer or (failed and failed.rule == "R10"):
+        case, told = None, []
+        if failed is not None:
+            failed = without_details(failed)
+            told = [(failed.rule, failed)]
     return {
-        "code": "OK" if failed is None else failed["code"],
-        "message": "" if failed is None else failed["message"],
-        "path": [] if case is None or not shown else _path(view, case),
-        "rule": "" if failed is None else failed["rule"],
-        "rules": rules if shown else [rule for rule in rules if rule is failed],
+        "code": "OK" if failed is None else failed.code,
+        "message": "" if failed is None else str(failed),
+        "path": [] if case is None else _path(view, case),
+        "rule": "" if failed is None else failed.rule,
+        "rules": [_said(rule, refusal) for rule, refusal in told],
     }
 
 
 def _attempt(view: View, arguments: Arguments, share: ShareEntry) -> Attempt:
-    sharer = arguments.word("sharer", view.reader)
-    name = arguments.word("recipient")
+    sharer = arguments.party("sharer", view.reader)
+    name = arguments.party("recipient")
     if view.reader not in (sharer, name):
         raise refuse(Code.READER, f"{view.reader} would neither share nor receive")
     recipient = view.party(name)
@@ -79,26 +84,27 @@ def _attempt(view: View, arguments: Arguments, share: ShareEntry) -> Attempt:
             purpose=purpose,
             transform=transform,
             commitment=arguments.optional_id("commitment") or _NOTHING,
+            blob=arguments.optional_id("blob"),
         ),
         inside=None,
         approval=arguments.optional_id("approval_id"),
     )
 
 
-def _judge(attempt: Attempt, view: View) -> tuple[list[Json], Case | None]:
-    """Every rule with what it says; the case, if there is one."""
+def _judge(attempt: Attempt, view: View) -> tuple[list[tuple[str, Refuse | None]], Case | None]:
+    """Every rule with why it does not hold, None if it does; the case, if there is one."""
     try:
         case = open_case(attempt, view, view.time_ms)
     except Refuse as refusal:
-        return [_said(refusal.rule, refusal)], None
-    found = [_said("R08", None), _said("R09", None)]
+        return [(refusal.rule, refusal)], None
+    found: list[tuple[str, Refuse | None]] = [("R08", None), ("R09", None)]
     for name, rule in onward.RULES:
         try:
             rule(case)
         except Refuse as refusal:
-            found.append(_said(name, refusal))
+            found.append((name, refusal))
         else:
-            found.append(_said(name, None))
+            found.append((name, None))
     return found, case
 
 

@@ -117,14 +117,22 @@ def handshake(view: View, arguments: Arguments) -> Json:
     if found.to is not None:
         require_reader(view, (found.offeror, found.to), "this handshake")
     thread = found.counter_of or found.offer_id
-    rows, following = read_page(view.projected, f"thread/{thread.hex()}/", after, limit)
+    rows, following = _own_and_common(view, f"thread/{thread.hex()}", after, limit)
     steps = [read_step(rest, value) for rest, value in rows]
-    seen = [
-        {"readers": list(readers), **step}
-        for step, readers in steps
-        if {"*", view.reader} & set(readers)
-    ]
+    seen = [{"readers": list(readers), **step} for step, readers in steps]
     return {"next": following, "proven": False, "steps": seen}
+
+
+def _own_and_common(
+    view: View, kind: str, after: str, limit: int
+) -> tuple[list[tuple[str, bytes]], str]:
+    """As `read_page`, of the rows for the reader and those for everybody, as one list."""
+    found: list[tuple[str, bytes]] = []
+    for reader in ("*", view.reader):
+        rows, _ = read_page(view.projected, f"{kind}/{reader}/", after, limit + 1)
+        found += rows
+    found.sort()
+    return found[:limit], found[limit - 1][0] if len(found) > limit else ""
 
 
 def _steps(rows: list[tuple[str, bytes]]) -> list[Json]:
@@ -322,14 +330,13 @@ def responses(view: View, arguments: Arguments) -> Json:
     intent_id = arguments.id("intent_id")
     after, limit = arguments.page()
     arguments.done()
-    cast = find_intent(view, intent_id)
-    rows, following = read_page(view.projected, f"answered/{intent_id.hex()}/", after, limit)
+    find_intent(view, intent_id)
+    prefix = f"answered/{intent_id.hex()}/{view.reader}/"
+    rows, following = read_page(view.projected, prefix, after, limit)
     found: list[Any] = []
     for rest, _ in rows:
         key = response_key(bytes.fromhex(rest.rsplit("/", 1)[-1]))
-        response = must_load(view, key, ResponseRecord)
-        if view.reader in (cast.caster, response.responder):
-            found.append(response_json(response, view.time_ms))
+        found.append(response_json(must_load(view, key, ResponseRecord), view.time_ms))
     return {"next": following, "proven": False, "responses": found}
 
 

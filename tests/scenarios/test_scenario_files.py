@@ -20,6 +20,7 @@ from onward.scenario.documents import shipped_documents
 from onward.scenario.format import parse_scenario
 from onward.scenario.grammar import SYSTEM_KEYS, Sort, keys_of, step_types
 from onward.scenario.runner import ScenarioResult, run_scenario
+from onward_chaincode import onward
 from onward_chaincode.errors import TABLE, Code
 from onward_chaincode.reconciliation_records import ReconciliationCode
 from onward_chaincode.registry import contract_for
@@ -96,7 +97,7 @@ def test_every_rule_of_an_onward_share_is_shown_by_some_file() -> None:
 
 def test_every_adversarial_case_is_a_step_of_some_file() -> None:
     """The cases against which the rules were designed. A53 is a proposal of a validator, and no
-    transaction: the simulation plays it."""
+    transaction: it has a test of its own."""
     names = [step.get("name", "") for step in steps_of_all_files()]
     numbers = "01 02 03 04 05 06 08 09 11 12 13 18 19 20 21 22 23 26 27 29 30 33 34 36 38 39 41 43"
     cases = [f"a{number}" for number in f"{numbers} 44 46 48 49 52".split()]
@@ -104,6 +105,25 @@ def test_every_adversarial_case_is_a_step_of_some_file() -> None:
         assert any(re.match(f"{case}(-|$)", name) for name in names), case
     refused = [step for step in steps_of_all_files() if step.get("expect", "OK") != "OK"]
     assert len(refused) >= len(cases) + 60
+
+
+def test_a53_a_validator_that_accepts_a01_has_another_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proposal names the log after what it executed. Whoever lets the forbidden share pass has a
+    log that nobody else has; `test_wrong_result_is_refused_at_once_by_all` plays what becomes of a
+    proposal that names another log than the others'."""
+    text = (FOLDER / "f1-intentcast.toml").read_text(encoding="utf-8")
+    told = text[: text.index('expect = "E_ONWARD_PROHIBITED"')].encode()
+    parsed = parse_scenario(told, where="A53", fixtures=DOCUMENTS)
+    honest = run_scenario(parsed, contract_for)
+    assert (honest.steps[-1].name, honest.steps[-1].code) == (
+        "acme-passes-it-on",
+        "E_ONWARD_PROHIBITED",
+    )
+    monkeypatch.setattr(onward, "RULES", ())
+    lenient = run_scenario(parsed, contract_for)
+    assert lenient.steps[-1].code == "OK"
+    assert lenient.log_root != honest.log_root
+    assert lenient.state_root != honest.state_root
 
 
 def test_the_same_file_gives_the_same_roots_in_another_process() -> None:

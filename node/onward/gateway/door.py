@@ -116,7 +116,10 @@ class Gateway:
                 log_index=0,
                 event=None,
             )
-        # Whoever asks names the parties herself: an event would tell her of people and papers.
+        # Whoever asks names the parties herself: an event would tell her of people and papers, and
+        # so would the words of a refusal that are meant for the actor.
+        if reader.party != decoded.actor:
+            verdict = replace(verdict, message="")
         return verdict if _may_see(verdict.event, reader) else replace(verdict, event=None)
 
     def query(self, read: bytes, contract: str, name: str, arguments: bytes) -> tuple[bytes, int]:

@@ -169,21 +169,34 @@ def suspension(forest: Living) -> Iterator[Row]:
         one for one in auditable(forest) if condition(agreements[one], forest.now) == "SUSPENDED"
     ]
     if stopped and forest.chance.random() < 0.6:
-        resumed = {"agreement": forest.chance.choice(stopped)}
+        resumed = {"agreement": one_of_series(forest, forest.chance.choice(stopped))}
         yield forest.step("agreement.resume", "auditor", resumed)
         return
     agreement_id = forest.living()
     if agreement_id in auditable(forest):
-        payload = {"agreement": agreement_id, "evidence": forest.fresh_hash()}
+        named = one_of_series(forest, agreement_id)
+        payload = {"agreement": named, "evidence": forest.fresh_hash()}
         yield forest.step("agreement.suspend", "auditor", payload)
 
 
-def auditable(forest: Living) -> list[str]:
-    """Agreements in which the auditor has no part: nobody audits itself."""
+def one_of_series(forest: Living, agreement_id: str) -> str:
+    """The agreement, or one that it amended: naming that one means this one."""
     agreements = forest.world["agreements"]
-    return [
-        one for one, row in agreements.items() if "auditor" not in (row["first"], row["second"])
-    ]
+    series = agreements[agreement_id]["series"]
+    chosen: str = forest.chance.choice(
+        [one for one in agreements if agreements[one]["series"] == series]
+    )
+    return chosen
+
+
+def auditable(forest: Living) -> list[str]:
+    """Agreements on whose path the auditor does not stand: nobody audits itself."""
+    found = []
+    for one in forest.world["agreements"]:
+        path = path_up(forest.world, one)
+        if all("auditor" not in (row["first"], row["second"]) for row in path):
+            found.append(one)
+    return found
 
 
 def accusation(forest: Living) -> Iterator[Row]:

@@ -20,6 +20,7 @@ from tests.properties.chaincode.forest_duties import (
     attestation,
     child_field,
     fitting_approval,
+    one_of_series,
     overdue,
     suspension,
 )
@@ -84,6 +85,11 @@ class Forest:
     def fresh_hash(self) -> str:
         """32 bytes that nobody has seen."""
         return self.chance.randbytes(32).hex()
+
+    def fresh_names(self) -> Row:
+        """A commitment, and for one share in four a blob."""
+        names = {"commitment": self.fresh_hash()}
+        return names if self.chance.random() < 0.75 else {**names, "blob": self.fresh_hash()}
 
     # ------------------------------------------------------------ how a forest lives
 
@@ -278,7 +284,7 @@ class Forest:
         share = {
             "fields": self.some(fields),
             "purpose": self.chance.choice(purposes) if purposes else "",
-            "commitment": self.fresh_hash(),
+            **self.fresh_names(),
         }
         first = self.world["agreements"][agreement_id]["first"]
         return self.step("share.record", first, {"agreement": agreement_id, "share": share})
@@ -325,7 +331,8 @@ class Forest:
         root = path_up(self.world, agreement_id)[-1]
         by = self.chance.choice([agreement["first"], root["first"]])
         what = self.chance.choice(["fields", "purposes", ""])
-        payload: Row = {"agreement": agreement_id, "scope": what.upper() or "ALL"}
+        named = one_of_series(self, agreement_id)
+        payload: Row = {"agreement": named, "scope": what.upper() or "ALL"}
         if what:
             left = sorted(in_force(self.world, agreement_id, what))
             if not left:
@@ -344,7 +351,7 @@ class Forest:
             return
         notice = clause(self.world, agreement["terms"], "notice_ms") or 0
         at = self.now + notice + self.chance.choice([0, DAY, 15 * DAY])
-        payload = {"agreement": agreement_id, "effective_at_ms": at}
+        payload = {"agreement": one_of_series(self, agreement_id), "effective_at_ms": at}
         yield self.step("agreement.terminate", agreement["second"], payload)
 
     def withdrawal(self) -> Iterator[Row]:
@@ -464,7 +471,7 @@ class Forest:
         parcel: Row = {
             "fields": self.some(granted),
             "purpose": draw.choice(purposes) if purposes else "",
-            "commitment": self.fresh_hash(),
+            **self.fresh_names(),
         }
         if draw.random() < (0.85 if anonymous else 0.1):
             parcel["transform"] = "ANONYMISED"

@@ -18,6 +18,7 @@ from tests.properties.chaincode.naive_world import (
     clause,
     condition,
     effective,
+    ended_at,
     in_force,
     inside_case,
     newest,
@@ -238,18 +239,26 @@ def r27(case: Row) -> str:
 
 
 def r28(case: Row) -> str:
-    """A commitment is used once; the recipient does not hold these fields of this share already."""
+    """Commitment and blob are named once; the recipient has not these fields of this share yet."""
     if case["parcel"] is None:
         return ""
+    if named_before(case["world"], case["parcel"]):
+        return "E_DUPLICATE"
     for one in case["world"]["shares"].values():
-        if one["commitment"] == case["parcel"]["commitment"]:
-            return "E_DUPLICATE"
         same = one["parent_share"] == case["share_id"] and one["to"] == case["recipient"]
         same = same and one["fields"] == set(case["parcel"]["fields"])
         stands = newest(case["world"], one["agreement"]) or ""
-        if same and effective(case["world"], stands, case["now"]):
+        if same and ended_at(case["world"], stands, case["now"]) is None:
             return "E_DUPLICATE"
     return ""
+
+
+def named_before(world: Row, parcel: Row) -> bool:
+    """Some share has this commitment or names this blob."""
+    shares, blob = world["shares"].values(), parcel.get("blob")
+    if any(one["commitment"] == parcel["commitment"] for one in shares):
+        return True
+    return blob is not None and any(one["blob"] == blob for one in shares)
 
 
 RULES: tuple[tuple[str, Callable[[Row], str]], ...] = (
@@ -434,7 +443,7 @@ def judge_root_record(world: Row, payload: Row, agreement: Row, now: int) -> Jud
         return Judged("E_FIELDS", "R22", "refused")
     if share["purpose"] not in in_force(world, payload["agreement"], "purposes"):
         return Judged("E_PURPOSE", "R23", "refused")
-    if any(one["commitment"] == share["commitment"] for one in world["shares"].values()):
+    if named_before(world, share):
         return Judged("E_DUPLICATE", "R28", "refused")
     return ACCEPTED
 

@@ -82,6 +82,12 @@ def newest(world: Row, agreement_id: str | None) -> str | None:
     return found
 
 
+def standing_for(world: Row, agreement_id: str) -> Row:
+    """What is ended or stopped when an agreement is named that may have been amended."""
+    found: Row = world["agreements"][newest(world, agreement_id)]
+    return found
+
+
 def root_of(world: Row, agreement_id: str) -> str:
     """The root, by the first of its series."""
     series: str = path_up(world, agreement_id)[-1]["series"]
@@ -99,12 +105,16 @@ def barred(world: Row, party: str, root: str) -> bool:
 
 
 def over_since(world: Row, agreement_id: str, now: int) -> int | None:
-    """When the first on the path ended for good; None: nobody did, or it never held data."""
-    path = path_up(world, agreement_id)
-    if path[0]["superseded"] or not shares_under(world, agreement_id):
+    """Since when something is owed under an agreement; None: nothing is."""
+    if world["agreements"][agreement_id]["superseded"] or not shares_under(world, agreement_id):
         return None
+    return ended_at(world, agreement_id, now)
+
+
+def ended_at(world: Row, agreement_id: str, now: int) -> int | None:
+    """When the first on the path ended for good; None: nobody did."""
     ends = []
-    for one in path:
+    for one in path_up(world, agreement_id):
         kind = condition(one, now)
         known = {"REVOKED": "revoked_at", "TERMINATED": "terminated_at", "EXPIRED": "expires"}
         if kind in known:
@@ -119,7 +129,7 @@ def due_at(world: Row, agreement_id: str, now: int) -> int | None:
         return None
     path = path_up(world, agreement_id)
     deletion = clause(world, path[0]["terms"], "deletion")
-    asked = any(one["revoked"] for one in path)
+    asked = any(condition(one, now) in ("REVOKED", "TERMINATED") for one in path)
     erase = deletion == "REQUIRED" or (deletion == "ON_REQUEST" and asked)
     kept = min(one["retention"] for one in path) if erase else 0
     within: int = clause(world, path[0]["terms"], "attest_within_ms")
@@ -231,6 +241,8 @@ def inside_case(world: Row, attempt: Row) -> Row:
     """A further share inside a child agreement: what is left of the child counts."""
     payload = attempt["payload"]
     child = world["agreements"][payload["agreement"]]
+    path = path_up(world, payload["agreement"])
+    ends = [one["expires"] for one in path if one["expires"] is not None]
     return {
         "world": world,
         "now": attempt["now"],
@@ -246,8 +258,8 @@ def inside_case(world: Row, attempt: Row) -> Row:
             "purposes": in_force(world, payload["agreement"], "purposes"),
             "jurisdictions": child["jurisdictions"],
             "not_before_ms": child["not_before"],
-            "expires_at_ms": child["expires"],
-            "retention_ms": child["retention"],
+            "expires_at_ms": min(ends) if ends else None,
+            "retention_ms": min(one["retention"] for one in path),
         },
         "existing": child,
         "parcel": payload["share"],
@@ -400,6 +412,7 @@ def given(world: Row, step: Row, payload: Row) -> None:
         "to": agreement["second"],
         "fields": set(payload["share"]["fields"]),
         "commitment": payload["share"]["commitment"],
+        "blob": payload["share"].get("blob"),
         "parent_share": payload.get("parent_share"),
         "withdrawn": False,
     }
@@ -412,7 +425,7 @@ def taken_back(world: Row, _step: Row, payload: Row) -> None:
 
 def revoked(world: Row, step: Row, payload: Row) -> None:
     """An agreement is revoked, or some fields or purposes of it."""
-    agreement = world["agreements"][payload["agreement"]]
+    agreement = standing_for(world, payload["agreement"])
     if payload["scope"] == "ALL":
         agreement["revoked"], agreement["revoked_at"] = True, step["now"]
     agreement["withdrawn_fields"] |= set(payload.get("fields", ()))
@@ -421,7 +434,7 @@ def revoked(world: Row, step: Row, payload: Row) -> None:
 
 def terminated(world: Row, _step: Row, payload: Row) -> None:
     """The second party has given notice."""
-    world["agreements"][payload["agreement"]]["terminated_at"] = payload["effective_at_ms"]
+    standing_for(world, payload["agreement"])["terminated_at"] = payload["effective_at_ms"]
 
 
 def approved(world: Row, step: Row, payload: Row) -> None:
@@ -457,7 +470,7 @@ def flagged(world: Row, _step: Row, payload: Row) -> None:
 
 def suspension(world: Row, step: Row, payload: Row) -> None:
     """An auditor stops an agreement, or lets it go on."""
-    row = world["agreements"][payload["agreement"]]
+    row = standing_for(world, payload["agreement"])
     row["suspended"] = step["kind"] == "agreement.suspend"
 
 

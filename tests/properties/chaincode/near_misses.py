@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tests.properties.chaincode.naive_world import Row, in_force, newest, path_up
+from tests.properties.chaincode.naive_world import Row, condition, in_force, newest, path_up
 
 COUNTRIES = ["DE", "FR", "US"]
 
@@ -246,13 +246,26 @@ def used_commitment(forest: Growing, step: Row) -> None:
     step["payload"]["share"]["commitment"] = forest.chance.choice(shares)["commitment"]
 
 
+def used_blob(forest: Growing, step: Row) -> None:
+    named = [one["blob"] for one in forest.world["shares"].values() if one["blob"] is not None]
+    if named:
+        step["payload"]["share"]["blob"] = forest.chance.choice(named)
+
+
+def is_suspended(forest: Growing, share: Row) -> bool:
+    """Whether an auditor has stopped the agreement under which a share was made."""
+    made_under = newest(forest.world, share["agreement"])
+    return condition(forest.world["agreements"][made_under], forest.now) == "SUSPENDED"
+
+
 def once_more(forest: Growing, step: Row) -> None:
     """The same fields of the same share to the same recipient, or nearly."""
     payload = step["payload"]
     shares = forest.world["shares"].values()
     earlier = [one for one in shares if one["parent_share"] == payload["parent_share"]]
+    stopped = [one for one in earlier if is_suspended(forest, one)]
     if earlier:
-        one = forest.chance.choice(earlier)
+        one = forest.chance.choice(stopped or earlier)
         payload["recipient"], step["signed"] = one["to"], (one["to"],)
         fields = sorted(one["fields"])
         if forest.chance.random() < 0.2:
@@ -337,6 +350,7 @@ ONWARD_MISSES: tuple[Miss, ...] = (
     somebody_above,
     other_countries,
     used_commitment,
+    used_blob,
     once_more,
     other_approval,
 )
@@ -346,6 +360,7 @@ ROOT_MISSES: tuple[Miss, ...] = (
     shared_field_more,
     other_purpose,
     used_commitment,
+    used_blob,
 )
 INSIDE_MISSES: tuple[Miss, ...] = (
     *ROOT_MISSES,

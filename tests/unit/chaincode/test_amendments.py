@@ -15,6 +15,7 @@ from tests.unit.chaincode.world import (
     Outcome,
     cases,
     commitment,
+    fixture,
     grant,
 )
 
@@ -182,3 +183,33 @@ def test_a_sanction_follows_the_series(c: Cases) -> None:
     w.must("auditor", "violation.flag", accused)
     new = amend(c, c.g1, fields=[1, 3]).id("agreement")
     assert c.attempt(recipient="delta", parent_agreement=new).code == "E_SANCTIONED"
+
+
+@pytest.mark.parametrize("less", [{"expires_at_ms": T0 + 10 * DAY}, {"retention_ms": DAY}])
+def test_a_shorter_time_above_is_a_shorter_time_below_and_no_end(
+    c: Cases, less: dict[str, Any]
+) -> None:
+    """A rights holder who takes a day from the period does not stop everybody below with it."""
+    w = c.world
+    document = fixture("terms", "T-P2B1")
+    document["clauses"]["retention_after_end_ms"] = kept = 2 * DAY
+    terms = w.publish_terms(document)
+    root = w.agree("alice", "acme", grant(terms, c.ids["S-CONTACT"], retention_ms=kept))
+    share = w.share(root, "alice", [1, 3], SERVICE, "narrowed")
+    child = {"terms": terms, "expires_at_ms": T0 + 20 * DAY, "fields": [1, 3]}
+    child["retention_ms"] = kept
+    hop = c.attempt(parent_agreement=root, parent_share=share, child=child)
+    below = hop.id("agreement")
+    w.must("alice", "agreement.amend", {"agreement": root, "notice": NOTICE, **less}, ("acme",))
+
+    def once_more(tag: str) -> str:
+        parcel = {"fields": [1], "purpose": SERVICE, "commitment": commitment(tag)}
+        fields = {"agreement": below, "parent_share": share, "share": parcel}
+        return w.submit("acme", "share.record", fields).code
+
+    assert once_more("in time") == ""
+    found = w.ask("alice", "agreement", agreement_id=below)
+    assert found["ends_at_ms"] == less.get("expires_at_ms", T0 + 20 * DAY)
+    w.time_ms = found["ends_at_ms"]
+    ended = "E_ANCESTOR_ENDED" if "expires_at_ms" in less else "E_PARENT_EXPIRED"
+    assert once_more("too late") == ended

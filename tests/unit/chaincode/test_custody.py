@@ -77,6 +77,25 @@ def test_custodians_purge_only_together(c: Cases) -> None:
     c.world.must("delta", "blob.purge", {"share": made}, ("acme",))
 
 
+@pytest.mark.parametrize("purged", [True, False])
+def test_a_blob_is_named_by_one_share_for_ever(c: Cases, purged: bool) -> None:
+    """A purged ciphertext would come back to the nodes under a second share that names it."""
+    w = c.world
+    share = {"fields": [1], "purpose": SERVICE, "commitment": commitment("b"), "blob": "bb" * 32}
+    made = w.must("alice", "share.record", {"agreement": c.g1, "share": share}).id("share")
+    if purged:
+        w.must("alice", "blob.purge", {"share": made})
+    again = {**share, "commitment": commitment("another")}
+    plain = w.submit("alice", "share.record", {"agreement": c.g1, "share": again})
+    assert (plain.code, plain.rule) == ("E_DUPLICATE", "R28")
+    onward = c.attempt(recipient="delta", share={"blob": "bb" * 32})
+    assert (onward.code, onward.rule, onward.recorded) == ("E_DUPLICATE", "R28", True)
+    told = {"parent_share_id": c.s1, "recipient": "delta", "fields": [3], "purpose": SERVICE}
+    found = w.ask("acme", "trace", **told, expires_at_ms=T0 + DAY, blob="bb" * 32)
+    assert (found["code"], found["rule"]) == ("E_DUPLICATE", "R28")
+    assert not c.attempt(recipient="delta", share={"blob": "cc" * 32}).code
+
+
 def breach(c: Cases, by: str, agreements: list[str], detected_at_ms: int) -> Any:
     fields = {"agreements": agreements, "detected_at_ms": detected_at_ms, "evidence": NOTICE}
     return c.world.submit(by, "breach.notify", fields)

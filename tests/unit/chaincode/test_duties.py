@@ -288,7 +288,13 @@ def test_compliance_is_what_the_reader_may_see(c: Cases) -> None:
     attest(c, "beta", c.g1a)
     report = w.ask("alice", "compliance", party="beta")
     assert report["obligations"] == {"ATTESTED": 1, "OPEN": 0, "OVERDUE": 0}
-    assert report["attested"] == {"before_the_end": 0, "late": 1, "mean_ms": WEEK, "total": 1}
+    assert report["attested"] == {
+        "before_the_end": 0,
+        "complete": True,
+        "late": 1,
+        "mean_ms": WEEK,
+        "total": 1,
+    }
     assert w.ask("gamma", "compliance")["attested"]["mean_ms"] == DAY
     assert w.ask("alice", "compliance", party="acme")["obligations"]["OVERDUE"] == 1
     assert w.ask("delta", "compliance", party="beta")["agreements"] == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from tests.unit.chaincode.world import DAY, T0, Cases, cases, commitment
+
+from onward_chaincode.contract import Refuse
 
 EVIDENCE = commitment("evidence")
 
@@ -173,6 +176,32 @@ def test_nobody_audits_itself(c: Cases) -> None:
     accused = accuse(c, "acme", own).id("violation")
     closing = {"violation": accused, "finding": "REJECTED"}
     assert w.submit("auditor", "violation.resolve", closing).code == "E_MANDATE"
+
+
+@pytest.mark.parametrize("kin", ["alice", "acme", "beta", "gamma"])
+def test_nobody_on_a_path_audits_it(c: Cases, kin: str) -> None:
+    """A rights holder or custodian above could name itself and stop a custodian by its own word."""
+    w = c.world
+    w.parties[kin] = dataclasses.replace(w.parties[kin], kind="AUDITOR")
+    assert mandate(c, "admin", auditor=kin, scope="ALL", agreement=None) == ""
+    assert mandate(c, auditor=kin) == ""
+    assert suspend(c, c.g1b, kin) == "E_MANDATE"
+    if kin != "gamma":
+        flagged = accuse(c, kin, c.g1b)
+        assert not flagged.code
+        found = w.ask("gamma", "violations")["violations"]
+        assert [one["blocks"] for one in found] == [False]
+
+
+def test_a_mandate_over_a_root_is_not_found_by_a_made_up_name(c: Cases) -> None:
+    """Who was appointed over which root is her business and the auditor's."""
+    mandate(c)
+    for name in ("auditor/ROOT", "auditor/", "AUDITOR", ""):
+        with pytest.raises(Refuse) as refusal:
+            c.world.ask("delta", "mandates", auditor=name)
+        assert refusal.value.code == "E_FORMAT"
+    for query in ("compliance", "mandates"):
+        assert c.world.ask("delta", query)
 
 
 def test_unknown_violations_are_named(c: Cases) -> None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.chaincode.world import ANALYTICS, DAY, SERVICE, T0, Cases, cases, commitment
+from tests.unit.chaincode.world import (
+    ANALYTICS,
+    DAY,
+    NOTICE,
+    SERVICE,
+    T0,
+    Cases,
+    cases,
+    commitment,
+    fixture,
+    grant,
+)
 
-from onward_chaincode import onward
+from onward_chaincode import limits, onward
 from onward_chaincode.contract import Refuse
 from onward_chaincode.months import month_of
 
@@ -126,29 +137,49 @@ def test_both_sides_count_the_same_cells(c: Cases) -> None:
     assert {one["counterparty"] for one in onward_cells} == {"beta", "gamma"}
 
 
-def test_a_run_is_one_row_and_ends_with_what_differs(c: Cases) -> None:
-    """A million shares that are alike must not be read one by one."""
+def tallies(c: Cases, party: str) -> int:
+    """How many rows the aggregated view of a party looks through."""
+    return sum(key.startswith(f"tally/{party}/") for key in c.world.projections)
+
+
+def test_shares_that_are_alike_are_one_row(c: Cases) -> None:
+    """A million of them must not be read one by one."""
     w = c.world
-
-    def runs(party: str) -> list[str]:
-        return [key for key in w.projections if key.startswith(f"run/{party}/")]
-
-    before = len(runs("alice")), len(runs("acme"))
+    before = tallies(c, "alice"), tallies(c, "acme")
     for number in range(50):
         w.share(c.g1, "alice", [2], SERVICE, f"alike {number}")
-    assert (len(runs("alice")), len(runs("acme"))) == (before[0] + 1, before[1] + 1)
+    assert (tallies(c, "alice"), tallies(c, "acme")) == (before[0] + 1, before[1] + 1)
     for number, (fields, purpose, days) in enumerate(
         [([2], ANALYTICS, 0), ([2, 3], ANALYTICS, 0), ([2, 3], ANALYTICS, 29), ([2], SERVICE, 0)]
     ):
         w.time_ms += days * DAY
         w.share(c.g1, "alice", fields, purpose, f"differs {number}")
-        assert len(runs("alice")) == before[0] + 2 + number
+        assert tallies(c, "alice") == before[0] + 2 + number
     counts = {
         (one["purpose"], one["field"], one["month"]): one["count"]
         for one in aggregate(c, "acme", "received")["cells"]
     }
     assert counts[SERVICE, "postcode", "2025-06"] == 50
     assert counts[ANALYTICS, "postcode", "2025-06"] == 2
+
+
+@pytest.mark.parametrize("kinds", [2, 7, limits.TALLIES_MAX, limits.TALLIES_MAX + 1])
+def test_shares_of_several_kinds_in_turn_are_a_row_for_each_kind(c: Cases, kinds: int) -> None:
+    """Firms send one thing daily and another weekly: by turns is how shares come."""
+    w, fields = c.world, list(range(5))
+    grants = grant(c.ids["T-P2B1"], c.ids["S-CONTACT"], fields=fields)
+    agreement = w.agree("bob", "acme", grants)
+    chosen = [[one for one in fields if number >> one & 1] for number in range(1, kinds + 1)]
+    for number in range(3 * kinds):
+        w.share(agreement, "bob", chosen[number % kinds], SERVICE, f"in turn {number}")
+    assert aggregate(c, "bob", "given", limit=200)["shares"] == 3 * kinds
+    found = aggregate(c, "acme", "received", limit=200)
+    names = [one["name"] for one in fixture("schemas", "S-CONTACT")["fields"]]
+    expected = {names[one]: 3 * sum(one in kind for kind in chosen) for one in fields}
+    counted = {one["field"]: one["count"] for one in found["cells"] if one["counterparty"] == "bob"}
+    assert counted == {name: count for name, count in expected.items() if count}
+    remembered = kinds <= limits.TALLIES_MAX
+    assert tallies(c, "bob") == (kinds if remembered else 3 * kinds)
 
 
 def test_pages_add_up(c: Cases) -> None:
@@ -204,3 +235,17 @@ def test_catalogue_lists_what_is_published(c: Cases) -> None:
 
 def test_commitment_of_a_trace_is_checked_when_given(c: Cases) -> None:
     assert trace(c, commitment=commitment("s1"))["rule"] == "R28"
+
+
+def test_an_amendment_begins_new_tallies_and_no_share_counts_twice(c: Cases) -> None:
+    """One that went on under the new agreement would count again what the old one's row holds."""
+    w = c.world
+    before = aggregate(c, "alice", "given")["shares"]
+    w.share(c.g1, "alice", [2], SERVICE, "before")
+    new = w.must("alice", "agreement.amend", {"agreement": c.g1, "notice": NOTICE}, ("acme",))
+    w.share(new.id("agreement"), "alice", [2], SERVICE, "after")
+    for party, direction in (("alice", "given"), ("acme", "received")):
+        found = aggregate(c, party, direction)
+        assert found["shares"] == before + 2
+        cells = {(one["field"], one["purpose"]): one["count"] for one in found["cells"]}
+        assert cells["postcode", SERVICE] == 2

@@ -43,7 +43,9 @@ class TellingNode(FakeNode):
 
     def dry_run(self, body: Body, body_bytes: bytes, now_ms: int) -> Verdict:
         return dataclasses.replace(
-            super().dry_run(body, body_bytes, now_ms), event=event("acme", "alice")
+            super().dry_run(body, body_bytes, now_ms),
+            event=event("acme", "alice"),
+            message="agreement 7 stands at depth 2",
         )
 
 
@@ -89,13 +91,16 @@ async def test_bytes_in_flight_show_a_stranger_no_event_either(
     assert (await listening).verdicts == (dataclasses.replace(told, event=None),)
 
 
-async def test_a_dry_run_shows_its_event_to_that_events_readers_only(gateway: Gateway) -> None:
+async def test_a_dry_run_shows_event_and_words_to_those_who_may_know_them(
+    gateway: Gateway,
+) -> None:
     """Anybody may name herself as the co-signer of anybody's transaction."""
     shared = body(cosigners=("beta",))
     by_acme = gateway.dry_run(read(METHOD_DRY_RUN, shared), shared)
     assert by_acme.event is not None
+    assert by_acme.message
     by_beta = gateway.dry_run(read(METHOD_DRY_RUN, shared, party="beta", signer=BETA), shared)
-    assert (by_beta.code, by_beta.event) == ("E_DEPTH", None)
+    assert (by_beta.code, by_beta.event, by_beta.message) == ("E_DEPTH", None, "")
 
 
 async def test_the_words_of_a_refusal_are_for_those_who_signed(
