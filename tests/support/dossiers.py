@@ -8,8 +8,9 @@ from typing import Any
 from tests.unit.chaincode.world import World
 
 from onward.errors import RejectedError
+from onward.exchange.coherence import parse_dossier
 from onward.exchange.collecting import collect
-from onward.exchange.dossier import Dossier, parse_dossier
+from onward.exchange.dossier import Dossier
 from onward_chaincode.contract import Refuse
 from onward_proto.documents import canonical_document
 

@@ -26,9 +26,11 @@ from onward.cli.query import reference
 from onward.cli.target import Target, hex_id, read_file, target_options
 from onward.crypto.signing import verify as signatures_verify
 from onward.errors import OnwardError, RejectCode, RejectedError, Unavailable
+from onward.exchange.letters import spelled_lines
 from onward.rpc.client import Client, ReadingParty
 from onward.scenario.format import CONTRACT
 from onward.system.parties import NAMESPACE
+from onward_chaincode.forms import HASH
 from onward_proto.documents import canonical_document
 
 T = TypeVar("T")
@@ -118,7 +120,7 @@ def get(share: str, out: Path | None, target: Target) -> None:
 
     def show(console: Console) -> None:
         if out is None:
-            sys.stdout.buffer.write(opened.payload)
+            _write_payload(opened.payload)
         else:
             console.print(f"{out}: {len(opened.payload)} bytes, as the chain's commitment says")
 
@@ -169,6 +171,14 @@ def deletions(share: str, save: Path | None, target: Target) -> None:
     answer(document, lambda out: _show(out, found, unverified))
 
 
+def _write_payload(payload: bytes) -> None:
+    """To a file or another program as it is; a terminal would obey what the sender put inside."""
+    if sys.stdout.isatty():
+        click.echo(spelled_lines(payload.decode(errors="replace")))
+    else:
+        sys.stdout.buffer.write(payload)
+
+
 def _write_private(file: Path, data: bytes) -> None:
     """Personal data is for whoever fetched it, whatever the umask says."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
@@ -198,7 +208,7 @@ async def _record_of(
     """What the chain holds of the share. Raises `RejectedError` E_NOT_FOUND without a blob."""
     arguments = canonical_document({"share_id": place.record.hex()})
     answers = await client.query_all(place.contract, "share", arguments, reader)
-    commitment, named = _agreed(answers, lambda it: (it["commitment"], it["blob"]), target)
+    commitment, named = _agreed(answers, _committed, target)
     if named is None:
         raise RejectedError(RejectCode.NOT_FOUND, "the share names no blob")
     return {"commitment": commitment, "blob": named}
@@ -209,24 +219,39 @@ async def _keys_of(parties: tuple[str, ...], target: Target) -> tuple[bytes, ...
 
     A node that could make one up could open what is sealed.
     """
-    reader, keys = target.reader(), []
+    reader, keys = target.reader(), list[bytes]()
     async with target.client() as client:
         for party in parties:
             arguments = canonical_document({"party": party})
             answers = await client.query_all(NAMESPACE, "party", arguments, reader)
-            is_active, found = _agreed(
-                answers, lambda it: (it["active"], tuple(it["public_keys"])), target
-            )
+            is_active, found = _agreed(answers, _keys_in, target)
             if not is_active or not found:
                 raise UsageFault(f"{party} is not active: nothing can be sealed to it")
-            keys += [bytes.fromhex(key) for key in found]
+            keys += found
     return tuple(keys)
+
+
+def _keys_in(answer: Any) -> tuple[bool, tuple[bytes, ...]]:
+    return answer["active"] is True, tuple(map(_digest, answer["public_keys"]))
+
+
+def _committed(answer: Any) -> tuple[str, str | None]:
+    blob = answer["blob"]
+    return _digest(answer["commitment"]).hex(), None if blob is None else _digest(blob).hex()
+
+
+def _digest(value: Any) -> bytes:
+    """32 bytes as an answer writes them. Raises `ValueError` for what is none."""
+    if not isinstance(value, str) or not HASH.fullmatch(value):
+        raise ValueError("expected 64 hexadecimal digits")
+    return bytes.fromhex(value)
 
 
 def _agreed(answers: tuple[bytes, ...], take: Callable[[Any], T], target: Target) -> T:
     """What so many nodes say that one of them is honest; with --node, what that one says.
 
-    Raises `Unavailable` where too few agree.
+    `take` raises for an answer of another form, which then counts for nothing. Raises
+    `Unavailable` where too few agree.
     """
     validators = target.genesis.validators
     needed = 1 if target.node is not None else validators.size - validators.quorum + 1

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from onward.cli.asking import Conversation, run_asking
 from onward.cli.output import UsageFault, answer, json_option
-from onward.cli.target import Target, hex_id, read_file, target_options
+from onward.cli.target import Target, file_named, hex_id, read_file, target_options
+from onward.errors import RejectCode, RejectedError
+from onward.exchange.coherence import parse_dossier
 from onward.exchange.collecting import collect, founding_steps
-from onward.exchange.dossier import Dossier, parse_dossier
+from onward.exchange.dossier import Dossier
 from onward.exchange.exports import FORMATS, ExportFormat, export_text
+from onward.exchange.letters import json_text
 from onward.limits import DOSSIER_BYTES_MAX
 from onward_chaincode.forms import HASH
 from onward_proto.documents import canonical_document
@@ -54,13 +56,19 @@ for _name, _format in FORMATS.items():
 def dossier(agreement: str, target: Target, *, receipts: bool) -> None:
     """All that the chain answers about an agreement, as one file for later exports."""
     document = _collected(agreement, target, receipts=receipts)
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(document, indent=2) + "\n"
+    if len(text.encode()) > DOSSIER_BYTES_MAX:
+        raise RejectedError(
+            RejectCode.SIZE,
+            f"a dossier of {len(text.encode())} bytes, at most {DOSSIER_BYTES_MAX}: no export "
+            "would read it",
+        )
     answer(document, lambda _: click.echo(text, nl=False))
 
 
 def _dossier(source: str, target: Target, *, receipts: bool) -> Dossier:
-    file = Path(source)
-    if file.is_file():
+    file = file_named(source)
+    if file is not None:
         return parse_dossier(read_file(file, DOSSIER_BYTES_MAX))
     return parse_dossier(canonical_document(_collected(source, target, receipts=receipts)))
 

@@ -14,8 +14,11 @@ from rich.text import Text
 from onward.cli.output import answer, json_option, plain_table
 from onward.cli.target import read_start
 from onward.exchange.jlinc import NOT_PROVEN, JlincRecord, counterparts, read_jlinc
+from onward.exchange.letters import spelled
 from onward.exchange.moments import moment_in_words
 from onward.limits import IMPORT_BYTES_MAX
+
+_TEXT_SHOWN_MAX = 200
 
 
 @click.group("import")
@@ -50,10 +53,14 @@ def record_json(record: JlincRecord) -> dict[str, Any]:
     }
 
 
+def _legal_text(record: JlincRecord) -> str:
+    return record.agreement if len(record.agreement) < _TEXT_SHOWN_MAX else "in the record"
+
+
 def _show(out: Console, file: Path, record: JlincRecord) -> None:
     acknowledged = sum(event.acknowledged_by is not None for event in record.events)
     line = Text("✓ ", style="green")
-    line.append(f"{file} verifies", style="bold")
+    line.append(spelled(f"{file} verifies"), style="bold")
     out.print(line)
     out.print(
         f"  JLINC version {record.version}: 2 signatures under the agreement, "
@@ -68,10 +75,10 @@ def _show(out: Console, file: Path, record: JlincRecord) -> None:
         ("custodian", record.data_custodian.did),
         ("offered", f"{moment_in_words(record.offered_at_ms)}, by the custodian's clock"),
         ("accepted", f"{moment_in_words(record.accepted_at_ms)}, by the rights holder's clock"),
-        ("legal text", record.agreement if len(record.agreement) < 200 else "in the record"),
+        ("legal text", _legal_text(record)),
         ("its SHA-256", record.text_hash or "not stated"),
     ):
-        table.add_row(f"  {name}", Text(value))
+        table.add_row(f"  {name}", value)
     out.print(table)
     out.print()
     out.print(Text("What this does not prove", style="bold"))

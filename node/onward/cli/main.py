@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -179,6 +180,9 @@ class OnwardGroup(click.Group):
         as_json = JSON_FLAG in arguments
         # gRPC's own log is for its authors; what went wrong is told in a sentence below.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A file name may hold bytes that are no text; to name it must not be a fault of ours.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             result = super().main(arguments, *rest, **more)
         except click.exceptions.NoArgsIsHelpError as error:

@@ -8,12 +8,12 @@
        141  who read us closed the pipe
 
 With `--json` a command writes exactly one JSON document to standard output, whatever happens;
-everything else goes to standard error.
+everything else goes to standard error. Whatever the words: a terminal shows them and does not obey
+them, and a stream that cannot write a letter writes what it is called.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -25,6 +25,7 @@ from typing import IO, Any, TextIO, TypeVar, cast
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from onward.errors import (
     CorruptionError,
@@ -35,6 +36,7 @@ from onward.errors import (
     RejectedError,
     Unavailable,
 )
+from onward.exchange.letters import json_text, spelled_lines
 from onward_chaincode.drafts import DraftError
 from onward_proto.canonical import CanonicalError
 from onward_proto.documents import DocumentError
@@ -89,7 +91,7 @@ def wants_json() -> bool:
 def answer(document: Any, show: Callable[[Console], None], *, code: Exit = Exit.YES) -> None:
     """Answer with `document` for programs or `show` for people, and end with `code`."""
     if wants_json():
-        click.echo(json.dumps(document, ensure_ascii=False))
+        click.echo(json_text(document))
     else:
         show(console())
     if code is not Exit.YES:
@@ -110,11 +112,15 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 class _Paper(Console):
-    """A console that leaves it to `main` what a closed pipe means."""
+    """A console that leaves it to `main` what a closed pipe means, and shows words as words."""
 
     def on_broken_pipe(self) -> None:
         """See rich, which would exit with 1: a verdict of no."""
         raise BrokenPipeError
+
+    def render_str(self, text: str, *arguments: Any, **options: Any) -> Text:
+        """See rich, which takes out some letters that steer a terminal and leaves in others."""
+        return super().render_str(spelled_lines(text), *arguments, **options)
 
 
 class _Trimmed:
@@ -159,9 +165,9 @@ def fail(error: Exception, *, as_json: bool) -> int:
         document: dict[str, Any] = {"code": code, "message": message}
         if rule:
             document["rule"] = rule
-        click.echo(json.dumps(document, ensure_ascii=False))
+        click.echo(json_text(document))
     by = f" ({rule})" if rule else ""
-    click.echo(f"onward: {code}{by}: {message}", err=True)
+    click.echo(spelled_lines(f"onward: {code}{by}: {message}"), err=True)
     return int(exit_code)
 
 

@@ -6,6 +6,7 @@ inside lists are shortened; the ids at the top stay whole, because the next comm
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +19,16 @@ from rich.tree import Tree
 
 from onward.cli.output import plain_table
 from onward.cli.target import Target
+from onward.exchange.letters import spelled_values
 from onward.scenario.moments import UNITS_MS
 from onward_chaincode.forms import HASH
+from onward_chaincode.limits import DEPTH_MAX
 
 _HASH_SHOWN = 12
 _COLUMNS_MAX = 6
 _DATE_FLOOR_MS = 1_000_000_000_000
 _DATE_CEILING_MS = 253_402_300_800_000  # the year 10 000, which calendars do not reach
+_LEVELS_MAX = 2 * DEPTH_MAX  # of agreements, and of shares within them
 _HIDDEN = ("next", "proven")
 
 # What is worth a column, where rows have more keys than a page has room.
@@ -51,15 +55,16 @@ _FIRST = (
 
 
 def show_document(out: Console, document: Mapping[str, Any], target: Target, *, title: str) -> None:
-    """Print an answer of a query."""
+    """Print an answer of a query. Whoever answered may have said anything, in any form."""
     page = _Page(out, target)
-    if title == "lineage":
+    document = spelled_values(document)
+    if title == "lineage" and _is_lineage(document):
         page.lineage(document)
         return
     page.mapping({key: value for key, value in document.items() if key not in _HIDDEN})
     if document.get("next"):
         out.print()
-        out.print(f"There is more: --after {document['next']}")
+        out.print(_more(document))
 
 
 class _Page:
@@ -103,7 +108,7 @@ class _Page:
             branches[level] = branches[level - 1].add(self._holding(node))
         self._out.print(root)
         if document.get("next"):
-            self._out.print(f"There is more: --after {document['next']}")
+            self._out.print(_more(document))
 
     def party(self, party_id: str) -> str:
         """A party's name, if the wallet has one."""
@@ -117,8 +122,8 @@ class _Page:
         record = str(node.get("share_id") or node.get("agreement_id", ""))
         line.append(f"  {record[:_HASH_SHOWN]}…", style="dim")
         ends = node.get("ends_at_ms")
-        if effective and ends:
-            line.append(f"  until {date_of(int(ends))}", style="dim")
+        if effective and isinstance(ends, int):
+            line.append(f"  until {date_of(ends)}", style="dim")
         return line
 
     def _nested(self, key: str, value: Any, indent: int) -> None:
@@ -160,10 +165,31 @@ class _Page:
         self._out.print(Padding(what, (0, 0, 0, indent), expand=False))
 
 
+def _more(document: Mapping[str, Any]) -> str:
+    """How to go on; the cursor is a word to whatever shell it is copied into."""
+    return f"There is more: --after {shlex.quote(str(document['next']))}"
+
+
+def _is_lineage(document: Mapping[str, Any]) -> bool:
+    """Whether the answer is a path with a tree below it, as deep as they are."""
+    nodes: Any = document.get("nodes")
+    return (
+        _is_rows(document.get("path"))
+        and isinstance(document.get("rights_holder"), str)
+        and isinstance(document.get("top"), Mapping)
+        and (nodes == [] or _is_rows(nodes))
+        and all(node.get("level") in range(1, _LEVELS_MAX + 1) for node in nodes)
+    )
+
+
+def _is_rows(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
+    )
+
+
 def _is_nested(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return True
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    return isinstance(value, Mapping) or _is_rows(value)
 
 
 def _label(key: str) -> str:
@@ -175,7 +201,7 @@ def _label(key: str) -> str:
 
 def date_of(time_ms: int) -> str:
     """A moment as people read it, UTC."""
-    if time_ms >= _DATE_CEILING_MS:
+    if not 0 <= time_ms < _DATE_CEILING_MS:
         return f"{time_ms} ms"  # any party may name such a time, and no page shall fail for it
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
+from onward.cli.asking import as_a_node_says, read_answer
 from onward.cli.delivery import outcome_name, verdict_json
 from onward.cli.output import UsageFault, answer, json_option
 from onward.cli.page import show_document
 from onward.cli.target import Target, hex_id, target_options
-from onward.cli.values import ANSWER_BYTES_MAX, Values, moment
+from onward.cli.values import Values, moment
 from onward.ledger.block import block_digest
 from onward.ledger.chain import StoredBlock
 from onward.rpc.client import Client, ReadingParty, TransactionAnswer
@@ -25,7 +26,7 @@ from onward.scenario.format import CONTRACT
 from onward.system.parties import NAMESPACE
 from onward_chaincode.drafts import published_id
 from onward_chaincode.forms import HASH
-from onward_proto.documents import canonical_document, parse_document
+from onward_proto.documents import INTEGER_MAX, canonical_document, parse_document
 
 Ask = Callable[[Client, ReadingParty], Awaitable[Any]]
 
@@ -192,7 +193,7 @@ def _ask(target: Target, question: Question, typed: dict[str, Any]) -> dict[str,
 def _query(contract: str, name: str, arguments: dict[str, Any]) -> Ask:
     async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
         data, height = await client.query(contract, name, canonical_document(arguments), reader)
-        return {"height": height, **parse_document(data, maximum=ANSWER_BYTES_MAX)}
+        return read_answer(data, height)
 
     return ask
 
@@ -258,9 +259,12 @@ def lineage(
 @click.option("--purpose", default="", metavar="IRI", help="What for.")
 @click.option("--expires-at", metavar="TIME", help="Until when.")
 @click.option("--approval", metavar="ID", help="The approval, where the terms ask for one.")
+@click.option("--blob", metavar="HASH", help="Of the sealed payload, where one goes along.")
 @target_options
 @json_option
-def trace(share: str, expires_at: str | None, target: Target, **typed: Any) -> None:
+def trace(
+    share: str, expires_at: str | None, blob: str | None, target: Target, **typed: Any
+) -> None:
     """What each rule would say to passing SHARE on now, and how each agreement above it stands."""
 
     async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
@@ -276,6 +280,8 @@ def trace(share: str, expires_at: str | None, target: Target, **typed: Any) -> N
         }
         if "approval" in fields:
             arguments["approval_id"] = fields["approval"]
+        if blob is not None:
+            arguments["blob"] = hex_id(blob, "--blob").hex()
         if "expires_at_ms" in child:
             arguments["expires_at_ms"] = child["expires_at_ms"]
         found: dict[str, Any] = await _query(CONTRACT, "trace", arguments)(client, reader)
@@ -303,12 +309,16 @@ def tx(tx_hash: str, target: Target) -> None:
     """The verdict on a transaction, and its place in the log."""
     data = hex_id(tx_hash, "TX")
 
-    async def ask(client: Client, reader: ReadingParty) -> TransactionAnswer:
-        return await client.transaction(data, reader)
+    async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
+        with as_a_node_says():
+            return _transaction_json(await client.transaction(data, reader))
 
-    found: TransactionAnswer = _run(target, ask)
+    _tell(_run(target, ask), target, "transaction")
+
+
+def _transaction_json(found: TransactionAnswer) -> dict[str, Any]:
     event = found.verdict.event
-    document = verdict_json(found.verdict) | {
+    return verdict_json(found.verdict) | {
         "outcome": outcome_name(found.verdict),
         "log_index": found.verdict.log_index,
         "time_ms": found.leaf.time_ms,
@@ -316,21 +326,20 @@ def tx(tx_hash: str, target: Target) -> None:
         if event is None
         else {"name": event.name, "payload": parse_document(event.payload)},
     }
-    _tell(document, target, "transaction")
 
 
 @query.command()
-@click.argument("height", type=click.IntRange(0))
+@click.argument("height", type=click.IntRange(0, INTEGER_MAX))
 @target_options
 @json_option
 def block(height: int, target: Target) -> None:
     """An executed block."""
 
-    async def ask(client: Client, reader: ReadingParty) -> StoredBlock:
-        return await client.block(height, reader)
+    async def ask(client: Client, reader: ReadingParty) -> dict[str, Any]:
+        with as_a_node_says():
+            return block_json(await client.block(height, reader))
 
-    found: StoredBlock = _run(target, ask)
-    _tell(block_json(found), target, "block")
+    _tell(_run(target, ask), target, "block")
 
 
 def block_json(found: StoredBlock) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from onward.audit.epoch_verifier import EPOCHS_BYTES_MAX, verify_across
+from onward.audit.epoch_verifier import verify_across
 from onward.audit.receipt_verifier import RECEIPT_BYTES_MAX, ReceiptSummary
-from onward.cli.offline import file_and_genesis, judge
+from onward.cli.asking import run_asking
+from onward.cli.offline import epochs_option, file_and_genesis, judge, read_proofs
 from onward.cli.output import answer, json_option, plain_table
-from onward.cli.target import Target, hex_id, read_start, target_options
+from onward.cli.target import Target, hex_id, target_options
+from onward.exchange.letters import spelled, spelled_lines
 
 
 @click.group()
@@ -32,25 +33,22 @@ def get(tx_hash: str, target: Target) -> None:
 
     Waits until a quorum of the validators has signed for it. --as: a party that may read it.
     """
-    text = asyncio.run(_fetch(hex_id(tx_hash, "TX"), target)).decode()
-    answer({"tx_hash": tx_hash, "receipt": text}, lambda _: click.echo(text, nl=False))
+    place = hex_id(tx_hash, "TX")
+    text = run_asking(target, lambda node: node.receipt(place))
+    document = {"tx_hash": tx_hash, "receipt": text}
+    answer(document, lambda _: click.echo(spelled_lines(text), nl=False))
 
 
 @receipt.command()
 @file_and_genesis
-@click.option(
-    "--epochs",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where validators changed: the proofs of `onward validators proofs`.",
-)
+@epochs_option
 @json_option
 def verify(file: Path, genesis: Path, epochs: Path | None) -> None:
     """Verify a receipt with the genesis and nothing else: no node, no network.
 
     Exit 1 where it does not hold.
     """
-    proofs = b"" if epochs is None else read_start(epochs, EPOCHS_BYTES_MAX + 1)
+    proofs = read_proofs(epochs)
     judge(
         file,
         genesis,
@@ -61,14 +59,9 @@ def verify(file: Path, genesis: Path, epochs: Path | None) -> None:
     )
 
 
-async def _fetch(tx_hash: bytes, target: Target) -> bytes:
-    async with target.client() as client:
-        return await client.receipt(tx_hash, target.reader())
-
-
 def _show(out: Console, file: Path, summary: ReceiptSummary) -> None:
     line = Text("✓ ", style="green")
-    line.append(f"{file} verifies", style="bold")
+    line.append(spelled(f"{file} verifies"), style="bold")
     out.print(line)
     out.print(f"  {len(summary.validators)} validators swear: the chain holds this verdict.")
     out.print()

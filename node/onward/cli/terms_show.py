@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,14 +12,14 @@ from rich.text import Text
 
 from onward.cli.asking import Conversation, run_asking
 from onward.cli.output import UsageFault, answer, json_option
-from onward.cli.target import Target, read_file, target_options
-from onward.errors import RejectedError
+from onward.cli.target import Target, file_named, read_file, target_options
+from onward.errors import RejectedError, Unavailable
 from onward.exchange.sentences import Reading, read_terms, reading_text
 from onward.scenario.documents import shipped_documents
 from onward_chaincode.contract import Refuse
 from onward_chaincode.forms import HASH
 from onward_chaincode.limits import DOCUMENT_BYTES_MAX
-from onward_proto.documents import parse_document
+from onward_proto.documents import canonical_document, document_id, parse_document
 
 
 @click.command("show", short_help="Read terms as sentences.")
@@ -47,15 +46,18 @@ def _document(terms: str, target: Target) -> dict[str, Any]:
         return shipped[terms]
     if HASH.fullmatch(terms):
         return run_asking(target, lambda conversation: _published(conversation, terms))
-    file = Path(terms)
-    if not file.is_file():
+    file = file_named(terms)
+    if file is None:
         known = ", ".join(sorted(name for name in shipped if "clauses" in shipped[name]))
         raise UsageFault(f"{terms!r} is neither a file, nor an id, nor one of {known}")
     return parse_document(read_file(file, DOCUMENT_BYTES_MAX))
 
 
 async def _published(conversation: Conversation, terms_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = (await conversation.ask("terms", {"terms_id": terms_id}))["document"]
+    """The document with this id. Raises `Unavailable` where a node has another one in its place."""
+    found = (await conversation.ask("terms", {"terms_id": terms_id})).get("document")
+    if not isinstance(found, dict) or document_id(canonical_document(found)).hex() != terms_id:
+        raise Unavailable(f"a node answered other terms than {terms_id}; --node asks another")
     return found
 
 

@@ -20,8 +20,10 @@ from typing import Any
 
 import click
 
+from onward.cli.asking import id_in, read_answer
 from onward.cli.output import UsageFault
-from onward.cli.target import Target, read_file
+from onward.cli.target import Target, file_named, read_file
+from onward.errors import Unavailable
 from onward.network.access import now_ms
 from onward.rpc.client import Client, ReadingParty
 from onward.scenario.documents import shipped_documents
@@ -33,11 +35,10 @@ from onward_chaincode.drafts import published_id
 from onward_chaincode.forms import HASH, Shape, shapes
 from onward_chaincode.limits import DOCUMENT_BYTES_MAX
 from onward_chaincode.payloads import PAYLOADS
-from onward_proto.documents import canonical_document, parse_document
+from onward_proto.documents import INTEGER_MAX, canonical_document, parse_document
 
 OFFER_OPEN = "now + 7d"
 PAYLOAD_FILE_BYTES_MAX = 64 * 1024 * 1024
-ANSWER_BYTES_MAX = 8 * 1024 * 1024  # a page holds many records, each up to a document's size
 _MOMENTS = ("_at", "not_before", "valid_until", "effective_at")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?", re.ASCII)
 
@@ -129,7 +130,7 @@ class Values:
         """The child's grant: what is handed over, for what, unless more is said."""
         if "parent_agreement" not in given and "parent_share" in given:
             share = await self._record("share", given["parent_share"])
-            given["parent_agreement"] = share["agreement_id"]
+            given["parent_agreement"] = id_in(share, "agreement_id")
         if "fields" in given:
             given.setdefault("child.fields", given["fields"])
         if "purpose" in given:
@@ -147,7 +148,7 @@ class Values:
         origin = await self._origin(given) if wanted else None
         if origin is not None:
             for name in wanted:
-                given[name] = origin[f"{options[name].key.name}_id"]
+                given[name] = id_in(origin, f"{options[name].key.name}_id")
 
     async def _origin(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
         """Terms and schema of the record that is named, as `terms_id` and `schema_id`."""
@@ -156,12 +157,12 @@ class Values:
         for name in ("agreement", "parent_agreement", "intent", "offer"):
             if name in given:
                 record = await self._record(name.removeprefix("parent_"), given[name])
-                grant: dict[str, Any] = record.get("grant", record)
-                return grant
+                grant = record.get("grant")
+                return grant if isinstance(grant, dict) else record
         for name in ("parent_share", "share"):
             if name in given:
                 share = await self._record("share", given[name])
-                return await self._record("agreement", share["agreement_id"])
+                return await self._record("agreement", id_in(share, "agreement_id"))
         return None
 
     # -- values ------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ class Values:
     async def _field_indexes(self, key: Key, value: Any, given: Mapping[str, Any]) -> list[int]:
         words = split_list(value)
         if all(word.isdecimal() for word in words):
-            return [int(word) for word in words]
+            return [_whole(word, f"--{key.key}") for word in words]
         schema = await self._schema(key, given)
         known = {field["name"]: int(field["index"]) for field in schema["fields"]}
         for word in words:
@@ -197,22 +198,24 @@ class Values:
                 raise UsageFault(
                     f"schema {schema['label']} has no field {word!r}; it has {', '.join(known)}"
                 )
-        return [int(word) if word.isdecimal() else known[word] for word in words]
+        return [_whole(word, f"--{key.key}") if word.isdecimal() else known[word] for word in words]
 
     async def _schema(self, key: Key, given: Mapping[str, Any]) -> dict[str, Any]:
         """The schema whose field names are meant."""
         named = given.get(f"{key.key.rpartition('fields')[0]}schema") or given.get("schema")
         if named is None:
             origin = await self._origin(given)
-            named = None if origin is None else origin["schema_id"]
+            named = None if origin is None else id_in(origin, "schema_id")
         if named is None:
             raise UsageFault("which schema are the fields of? Give their indexes, or --schema")
         schema_id = self._document_id(named, "--schema")
         for document in self._fixtures.values():
             if "fields" in document and published_id(document) == schema_id:
                 return document
-        answer = await self._ask("schema", {"schema_id": schema_id})
-        found: dict[str, Any] = answer["document"]
+        found = (await self._ask("schema", {"schema_id": schema_id})).get("document")
+        # Whoever signs field indexes must not take their names from a document of the node's own.
+        if not isinstance(found, dict) or published_id(found) != schema_id:
+            raise Unavailable(f"a node answered another schema than {schema_id}")
         return found
 
     def _reference(self, kind: str, value: str, flag: str) -> str:
@@ -242,8 +245,8 @@ class Values:
         """Terms or a schema: a label of those that ship with the contract, or a JSON file."""
         if value in self._fixtures:
             return self._fixtures[value]
-        file = Path(value)
-        if not file.is_file():
+        file = file_named(value)
+        if file is None:
             known = ", ".join(sorted(self._fixtures))
             raise UsageFault(f"{value!r} is neither a file nor one of {known}")
         return parse_document(read_file(file, DOCUMENT_BYTES_MAX))
@@ -272,10 +275,10 @@ class Values:
             raise UsageFault(f"without a network nobody can be asked for the {query}: say it all")
         place = (query, json.dumps(arguments, sort_keys=True))
         if place not in self._answers:
-            data, _ = await self._client.query(
+            data, height = await self._client.query(
                 CONTRACT, query, canonical_document(arguments), self._reader
             )
-            self._answers[place] = parse_document(data, maximum=ANSWER_BYTES_MAX)
+            self._answers[place] = read_answer(data, height)
         return self._answers[place]
 
 
@@ -287,7 +290,7 @@ def moment(name: str, value: str, flag: str) -> int:
     now = now_ms()
     text = value.strip()
     if text.isdecimal():
-        return int(text)
+        return _whole(text, flag)
     if _DATE.fullmatch(text):
         try:
             parsed = datetime.fromisoformat(text)
@@ -318,8 +321,13 @@ def _plain(option: Option, value: Any) -> Any:
     if option.shape.wire.kind != "uint":
         return value
     text = str(value).replace("_", "")
-    if not text.isdecimal():
-        raise UsageFault(f"{option.flag} {value!r}: expected a whole number")
+    return _whole(text, option.flag)
+
+
+def _whole(text: str, flag: str) -> int:
+    """A number of no more digits than a document may hold. Raises `UsageFault`."""
+    if not text.isdecimal() or len(text) > len(str(INTEGER_MAX)):
+        raise UsageFault(f"{flag} {text[:60]!r}: expected a whole number below 2^53")
     return int(text)
 
 

@@ -20,8 +20,6 @@ SCHEMA_VERSION = "1"
 _STATES = {
     "agreement.offer": "dpv:ConsentRequested",
     "agreement.counter": "dpv:ConsentRequested",
-    "agreement.reject": "dpv:ConsentRefused",
-    "agreement.withdraw_offer": "dpv:ConsentRequestDeferred",
     "agreement.accept": "dpv:ConsentGiven",
     "agreement.amend": "dpv:RenewedConsentGiven",
     "share.onward": "dpv:ConsentGiven",

@@ -7,24 +7,52 @@
 Each part is what the query of that name answers, pages put together. Whoever may read the agreement
 can make one; every export is a pure function of it, so the same dossier gives the same bytes on
 every machine and on every day. It holds nothing personal that the chain does not hold.
+
+The parts are read one by one here, each with the forms of the contract; that they speak of one
+agreement, and say the same of it, is for `onward.exchange.coherence`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from onward.errors import MalformedError
-from onward.limits import DOSSIER_BYTES_MAX, DOSSIER_ROWS_MAX
+from onward.exchange.letters import SENTENCE_MAX, quoted, start_of
+from onward.limits import DOSSIER_BYTES_MAX, DOSSIER_ROWS_MAX, PARTY_ID_BYTES_MAX
 from onward_chaincode.contract import Refuse
-from onward_chaincode.forms import HASH
+from onward_chaincode.forms import COUNTRY, HASH, IRI, LAWFUL_BASES, PARTY_ID
+from onward_chaincode.payloads import TRANSFORMS
 from onward_chaincode.schema import Field, Schema, parse_schema
 from onward_chaincode.terms import Terms, parse_terms
 from onward_proto.documents import DocumentError, canonical_document, parse_document
 
 FORMAT = "onward/dossier/1"
+ACTIVE, SCHEDULED = "ACTIVE", "SCHEDULED"
+OVER_BY_TIME = ("EXPIRED", "TERMINATED")
+ENDED_BY_ANCESTOR = "ENDED_BY_ANCESTOR"
+STATUSES = (
+    ACTIVE,
+    ENDED_BY_ANCESTOR,
+    *OVER_BY_TIME,
+    "REVOKED",
+    SCHEDULED,
+    "SUPERSEDED",
+    "SUSPENDED",
+)
+FOUNDING = (
+    "agreement.accept",
+    "agreement.amend",
+    "agreement.counter",
+    "agreement.offer",
+    "share.onward",
+)
+"""The events whose receipts show how an agreement came about."""
+HANDED_OVER = ("share.onward", "share.record")
+"""The events that a share begins with."""
 _KEYS = (
     "agreement",
     "chain_id",
@@ -91,13 +119,18 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Something that happened. `by` is who did it, where the chain says so; `scope` of an end."""
+    """Something that happened. `by` is who did it, where the chain says so; `scope` of an end.
+
+    `about`: the agreements that it names, the one that it amended among them.
+    """
 
     event: str
     tx_id: str
     at_ms: int
     by: str | None
     scope: str | None
+    about: tuple[str, ...]
+    share_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +140,7 @@ class Dossier:
     chain_id: str
     as_of_ms: int
     agreement: Agreement
+    schema_id: str
     path: tuple[Agreement, ...]
     below: tuple[Agreement, ...]
     history: tuple[Step, ...]
@@ -150,12 +184,15 @@ class Dossier:
         return tuple(sorted({item.second_party for item in self.below if item.effective}))
 
 
-def parse_dossier(data: bytes) -> Dossier:
-    """The dossier in a file's bytes. Raises `MalformedError` saying which part is wrong."""
+def read_dossier(data: bytes) -> Dossier:
+    """The dossier in a file's bytes. Raises `MalformedError` saying which part is wrong.
+
+    Whether its parts belong together is not looked at: see `coherence.parse_dossier`.
+    """
     try:
         return _read(_Table(parse_document(data, maximum=DOSSIER_BYTES_MAX), ""))
     except (DocumentError, Refuse) as error:
-        raise MalformedError(f"dossier: {error}") from None
+        raise MalformedError(f"dossier: {start_of(str(error), SENTENCE_MAX)}") from None
 
 
 def _read(table: _Table) -> Dossier:
@@ -165,10 +202,11 @@ def _read(table: _Table) -> Dossier:
     lineage = table.table("lineage")
     terms = parse_terms(canonical_document(table.table("terms").table("document").value))
     schema = parse_schema(canonical_document(table.table("schema").table("document").value))
-    found = Dossier(
+    return Dossier(
         chain_id=table.digest("chain_id"),
         as_of_ms=agreement.whole("as_of_ms"),
         agreement=_agreement(agreement),
+        schema_id=agreement.digest("schema_id"),
         path=tuple(_agreement(row) for row in lineage.rows("path")),
         below=tuple(_agreement(row) for row in lineage.rows("nodes")),
         history=_steps(table.rows("history")),
@@ -178,27 +216,6 @@ def _read(table: _Table) -> Dossier:
         schema=schema,
         receipts=tuple(sorted(table.table("receipts").texts().items())),
     )
-    _belongs_together(found, agreement)
-    return found
-
-
-def _belongs_together(dossier: Dossier, agreement: _Table) -> None:
-    """Parts of two agreements in one dossier would make an export that is true of neither."""
-    own = dossier.agreement
-    if not dossier.path or dossier.path[0].agreement_id != own.agreement_id:
-        raise MalformedError("dossier: lineage: the path does not begin with the agreement")
-    if own.terms_id != dossier.terms.terms_id.hex():
-        raise MalformedError("dossier: terms: these are not the agreement's terms")
-    if agreement.digest("schema_id") != dossier.schema.schema_id.hex():
-        raise MalformedError("dossier: schema: this is not the agreement's schema")
-    known = {field.index for field in dossier.schema.fields}
-    if not known.issuperset(own.fields):
-        raise MalformedError("dossier: agreement: fields that the schema does not have")
-    for item, above in pairwise(dossier.path):
-        if item.parent_id not in (above.agreement_id, above.series_id):
-            raise MalformedError("dossier: lineage: the path has a gap")
-    if any(share.agreement_id != own.agreement_id for share in dossier.shares):
-        raise MalformedError("dossier: shares: one was made under another agreement")
 
 
 def _agreement(row: _Table) -> Agreement:
@@ -209,23 +226,23 @@ def _agreement(row: _Table) -> Agreement:
         series_id=row.maybe_digest("series_id") or row.digest("agreement_id"),
         supersedes_id=row.maybe_digest("supersedes_id"),
         depth=row.whole("depth"),
-        first_party=row.text("first_party"),
-        second_party=row.text("second_party"),
-        rights_holder=row.text("rights_holder"),
+        first_party=row.party("first_party"),
+        second_party=row.party("second_party"),
+        rights_holder=row.party("rights_holder"),
         terms_id=row.digest("terms_id"),
         fields=row.wholes("fields"),
-        purposes=row.words("purposes"),
+        purposes=row.words("purposes", IRI),
         withdrawn_fields=row.wholes("withdrawn_fields"),
-        withdrawn_purposes=row.words("withdrawn_purposes"),
-        jurisdictions=row.words("jurisdictions"),
-        lawful_basis=row.text("lawful_basis"),
+        withdrawn_purposes=row.words("withdrawn_purposes", IRI),
+        jurisdictions=row.words("jurisdictions", COUNTRY),
+        lawful_basis=row.one_of("lawful_basis", LAWFUL_BASES),
         notice=row.digest("notice"),
         accepted_at_ms=row.whole("accepted_at_ms"),
         not_before_ms=row.whole("not_before_ms"),
         ends_at_ms=row.maybe_whole("ends_at_ms"),
         retention_ms=row.whole("retention_ms"),
         effective=row.flag("effective"),
-        status=row.text("status"),
+        status=row.one_of("status", STATUSES),
     )
 
 
@@ -235,11 +252,11 @@ def _shares(rows: tuple[_Table, ...]) -> tuple[Share, ...]:
             share_id=row.digest("share_id"),
             agreement_id=row.digest("agreement_id"),
             parent_share_id=row.maybe_digest("parent_share_id"),
-            sender=row.text("sender"),
-            recipient=row.text("recipient"),
+            sender=row.party("sender"),
+            recipient=row.party("recipient"),
             fields=row.wholes("fields"),
-            purpose=row.text("purpose"),
-            transform=row.text("transform"),
+            purpose=row.iri_or_none("purpose"),
+            transform=row.one_of("transform", TRANSFORMS),
             commitment=row.digest("commitment"),
             recorded_at_ms=row.whole("recorded_at_ms"),
             acknowledged_at_ms=row.maybe_whole("acknowledged_at_ms"),
@@ -256,11 +273,19 @@ def _steps(rows: tuple[_Table, ...]) -> tuple[Step, ...]:
             event=row.text("event"),
             tx_id=row.digest("tx_id"),
             at_ms=row.whole("at_ms"),
-            by=row.maybe_text("by"),
+            by=row.maybe_party("by"),
             scope=row.maybe_text("scope"),
+            about=_named(row),
+            share_id=row.maybe_digest("share_id"),
         )
         for row in rows
     )
+
+
+def _named(row: _Table) -> tuple[str, ...]:
+    single = (row.maybe_digest("agreement_id"), row.maybe_digest("supersedes_id"))
+    many = row.words("agreement_ids", HASH) if "agreement_ids" in row.value else ()
+    return (*filter(None, single), *many)
 
 
 class _Table:
@@ -291,9 +316,25 @@ class _Table:
         return None if self.value.get(key) is None else self.text(key)
 
     def digest(self, key: str) -> str:
+        return self._formed(key, HASH, "64 hexadecimal digits")
+
+    def party(self, key: str) -> str:
+        value = self._formed(key, PARTY_ID, "a party id")
+        if len(value) > PARTY_ID_BYTES_MAX:
+            raise self._wrong(key, f"a party id of at most {PARTY_ID_BYTES_MAX}", value)
+        return value
+
+    def maybe_party(self, key: str) -> str | None:
+        return None if self.value.get(key) is None else self.party(key)
+
+    def iri_or_none(self, key: str) -> str:
+        """The purpose of a share; the empty text is for none."""
+        return self.text(key) and self._formed(key, IRI, "a purpose")
+
+    def one_of(self, key: str, words: tuple[str, ...]) -> str:
         value = self.text(key)
-        if not HASH.fullmatch(value):
-            raise self._wrong(key, "64 hexadecimal digits", value)
+        if value not in words:
+            raise self._wrong(key, f"one of {', '.join(words)}", value)
         return value
 
     def maybe_digest(self, key: str) -> str | None:
@@ -314,10 +355,10 @@ class _Table:
             raise self._wrong(key, "true or false", value)
         return value
 
-    def words(self, key: str) -> tuple[str, ...]:
+    def words(self, key: str, form: re.Pattern[str]) -> tuple[str, ...]:
         found = self._list(key)
-        if not all(isinstance(item, str) for item in found):
-            raise self._wrong(key, "a list of texts", found)
+        if not all(isinstance(item, str) and form.fullmatch(item) for item in found):
+            raise self._wrong(key, "a list of words in their form", found)
         return tuple(found)
 
     def wholes(self, key: str) -> tuple[int, ...]:
@@ -325,6 +366,12 @@ class _Table:
         if not all(isinstance(item, int) and not isinstance(item, bool) for item in found):
             raise self._wrong(key, "a list of whole numbers", found)
         return tuple(found)
+
+    def _formed(self, key: str, form: re.Pattern[str], what: str) -> str:
+        value = self.text(key)
+        if not form.fullmatch(value):
+            raise self._wrong(key, what, value)
+        return value
 
     def _list(self, key: str) -> list[Any]:
         value = self.value.get(key)
@@ -344,5 +391,5 @@ class _Table:
 
     def _wrong(self, key: str, expected: str, value: object) -> MalformedError:
         return MalformedError(
-            f"dossier: {self._where}/{key}: expected {expected}, got {str(value)[:60]!r}"
+            f"dossier: {self._where}/{start_of(key)}: expected {expected}, got {quoted(value)}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from onward.exchange.consent_record import consent_record
 from onward.exchange.credential import credential
 from onward.exchange.dossier import Dossier
 from onward.exchange.kantara import kantara_receipt
+from onward.exchange.letters import json_text
 from onward.exchange.linked import Json
 from onward.exchange.odrl import odrl_agreement
 from onward.exchange.provenance import provenance
@@ -54,4 +54,4 @@ def export_text(name: str, dossier: Dossier) -> str:
             E_INEXPRESSIBLE,
             f"the agreement rests on {basis}; {chosen.summary} speaks of consent only",
         )
-    return json.dumps(chosen.export(dossier), indent=2, ensure_ascii=False) + "\n"
+    return json_text(chosen.export(dossier), indent=2) + "\n"

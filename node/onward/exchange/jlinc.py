@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from onward.crypto.signing import verify
 from onward.errors import RejectedError
+from onward.exchange.letters import has_half_letter, quoted, start_of
 from onward.exchange.moments import parse_instant
 from onward.limits import IMPORT_BYTES_MAX, IMPORT_EVENTS_MAX, IMPORT_TOKEN_BYTES_MAX
 
@@ -30,11 +31,14 @@ FORMAT, HASH, SIGNATURE, CHAIN = "E_JLINC_FORMAT", "E_JLINC_HASH", "E_JLINC_SIG"
 SIGNATURE_TYPE = "sha256:ed25519"
 EVENT_TYPES = ("dataEvent", "permissionEvent", "statusEvent")
 NESTING_MAX = 16
+DID_CHARACTERS_MAX = 512
 
 _CONTEXT = re.compile(r"https://protocol\.jlinc\.org/context/jlinc-v([67])\.jsonld")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _NONCE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+# As W3C's DID Core writes them: tables and refusals name who signed, so it must be plain to read.
+_DID = re.compile(r"did:[a-z0-9]+:(?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*[A-Za-z0-9._-]", re.ASCII)
 
 NOT_PROVEN = (
     "that the JWTs were made by who signed: they are HS256, under secrets that only one side has",
@@ -216,14 +220,15 @@ def _read_event(event: _Part, record: JlincRecord, previous: str | None) -> Jlin
     token = event.token("eventJwt")
     kind = audit.text("eventType")
     if kind not in EVENT_TYPES:
-        _refuse(FORMAT, audit.at("eventType"), f"{kind!r} is none of {', '.join(EVENT_TYPES)}")
+        known = ", ".join(EVENT_TYPES)
+        _refuse(FORMAT, audit.at("eventType"), f"{quoted(kind)} is none of {known}")
     if audit.text("sisaId") != record.sisa_id:
         _refuse(CHAIN, audit.at("sisaId"), "the event belongs to another agreement")
     stated = audit.content.get("previousId")
     if stated != previous:
         # JLINC's own code never looks at this link: an event left out would pass unseen.
         expected = previous or "null: it is the first"
-        _refuse(CHAIN, audit.at("previousId"), f"is {stated!r}, expected {expected}")
+        _refuse(CHAIN, audit.at("previousId"), f"is {quoted(stated)}, expected {expected}")
     created_at = audit.text("createdAt")
     event_id = audit.text("eventId")
     link = "null" if previous is None else previous
@@ -249,7 +254,8 @@ def _read_event(event: _Part, record: JlincRecord, previous: str | None) -> Jlin
 
 def _same_signer(audit: _Part, role: str, found: Signer, expected: Signer) -> None:
     if found != expected:
-        _refuse(SIGNATURE, audit.at(f"{role}Did"), f"signed by {found.did}, not by {expected.did}")
+        signers = f"signed by {quoted(found.did)}, not by {quoted(expected.did)}"
+        _refuse(SIGNATURE, audit.at(f"{role}Did"), signers)
 
 
 # -- parts -----------------------------------------------------------------------------------------
@@ -304,8 +310,8 @@ class _Part:
         if len(spellings) != 1:
             _refuse(FORMAT, self.at(f"{role}Did"), "expected it once, as …Did or as …DID")
         did = self.text(spellings[0])
-        if not did.startswith("did:"):
-            _refuse(FORMAT, self.at(spellings[0]), f"{did[:60]!r} is no DID")
+        if len(did) > DID_CHARACTERS_MAX or not _DID.fullmatch(did):
+            _refuse(FORMAT, self.at(spellings[0]), f"{quoted(did)} is no DID")
         self.base64(f"{role}PublicKey", 32)
         return Signer(did=did, public_key=self.text(f"{role}PublicKey"))
 
@@ -315,7 +321,7 @@ class _Part:
             _refuse(FORMAT, self.at(f"{role}SigType"), f"expected {SIGNATURE_TYPE}")
         signature = self.base64(f"{role}Sig", 64)
         if not verify(self.base64(f"{role}PublicKey", 32), signed, signature):
-            _refuse(SIGNATURE, self.at(f"{role}Sig"), f"is no signature of {signer.did}")
+            _refuse(SIGNATURE, self.at(f"{role}Sig"), f"is no signature of {quoted(signer.did)}")
 
 
 def _opened(token: str, where: str) -> _Part:
@@ -327,35 +333,46 @@ def _opened(token: str, where: str) -> _Part:
 
 
 def _parse(data: bytes, where: str) -> Any:
-    """JSON without duplicate keys, not nested deeper than a record is."""
+    """JSON without duplicate keys or half letters, not nested deeper than a record is."""
     try:
-        text = data.decode()
         value = json.loads(
-            text,
+            data.decode(),
             object_pairs_hook=lambda pairs: _unique(pairs, where),
             parse_constant=lambda name: _refuse(FORMAT, where, f"{name} is no JSON"),
         )
     except (ValueError, RecursionError) as error:
         _refuse(FORMAT, where, f"not JSON: {error}")
-    _check_nesting(value, where, 0)
+    _check(value, (where,))
     return value
 
 
 def _unique(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        _refuse(FORMAT, where, f"key {twice!r} stands twice: two readers would see two records")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            twice = f"key {quoted(key)} stands twice: two readers would see two records"
+            _refuse(FORMAT, where, twice)
+        found[key] = value
     return found
 
 
-def _check_nesting(value: object, where: str, depth: int) -> None:
-    if depth > NESTING_MAX:
-        _refuse(FORMAT, where, f"nested deeper than {NESTING_MAX}")
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for item in items:
-        _check_nesting(item, where, depth + 1)
+def _check(value: object, path: tuple[str, ...]) -> None:
+    """`path`: where the value stands, which is spelled out only for a refusal."""
+    if len(path) > NESTING_MAX + 1:
+        _refuse(FORMAT, path[0], f"nested deeper than {NESTING_MAX}")
+    if isinstance(value, str) and has_half_letter(value):
+        _refuse(FORMAT, _spelled_path(path), "holds half a letter, a lone surrogate")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check(key, path)
+            _check(item, (*path, key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            _check(item, (*path, str(place)))
+
+
+def _spelled_path(path: tuple[str, ...]) -> str:
+    return "/".join(map(start_of, path))
 
 
 def _object(value: object, where: str) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """An ODRL 2.2 agreement: what the recipient may do with the data from now on.
 
 What is not permitted is prohibited, which ODRL leaves open: `conflict` says that prohibitions win,
-and the profile that silence is one. An agreement that is not in force permits nothing.
+and the profile that silence is one. An agreement that is not in force, or of which no field or no
+purpose is left, permits nothing.
 """
 
 from __future__ import annotations
 
-from onward.exchange.dossier import Dossier
+from onward.exchange.dossier import SCHEDULED, Dossier
 from onward.exchange.linked import PREFIXES, Json, ref, when
 from onward_chaincode.terms import ANONYMISED_ONLY, CONSENT_PER_SHARE, PROHIBITED
 
 CONTEXT = "http://www.w3.org/ns/odrl.jsonld"
 PROFILE = "urn:onward:odrl-profile:1"
-_TO_COME = "SCHEDULED"
 
 
 def odrl_agreement(dossier: Dossier) -> Json:
@@ -32,10 +32,11 @@ def odrl_agreement(dossier: Dossier) -> Json:
         "assignee": dossier.iri("party", agreement.second_party),
         "target": target,
     }
-    live = agreement.effective or agreement.status == _TO_COME
-    if live and dossier.purposes:
+    in_time = agreement.effective or agreement.status == SCHEDULED
+    live = in_time and bool(dossier.purposes) and bool(dossier.fields)
+    if live:
         policy["permission"] = [_use(dossier, target), *_onward(dossier, target)]
-    prohibited = _prohibited(dossier, target, live=live and bool(dossier.purposes))
+    prohibited = _prohibited(dossier, target, live=live)
     if prohibited:
         policy["prohibition"] = prohibited
     duties = _duties(dossier, target)

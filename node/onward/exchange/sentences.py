@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onward.exchange.letters import spelled
 from onward.exchange.moments import duration_in_words, moment_in_words
 from onward_chaincode.terms import PROHIBITED, Terms, parse_terms
 from onward_proto.documents import canonical_document
@@ -78,16 +79,16 @@ def read_terms(document: Mapping[str, Any]) -> Reading:
 
 def reading_text(reading: Reading) -> str:
     """The whole reading as plain text, a sentence to a line, with its end of line."""
-    lines = [_shown(f"{reading.title} ({reading.label}, version {reading.version})"), ""]
+    lines = [spelled(f"{reading.title} ({reading.label}, version {reading.version})"), ""]
     section = ""
     for sentence in reading.sentences:
         if sentence.section != section:
             section = sentence.section
             lines += ([""] if lines[-1] else []) + [section]
         lines.append(f"  {sentence.text}")
-    lines += ["", "This document", f"  Its source: {_shown(reading.source)}."]
+    lines += ["", "This document", f"  Its source: {spelled(reading.source)}."]
     if reading.roster:
-        lines.append(f"  It belongs to the roster {_shown(reading.roster)}.")
+        lines.append(f"  It belongs to the roster {spelled(reading.roster)}.")
     if reading.text_hash:
         lines.append(f"  A legal text goes with it, whose SHA-256 is {reading.text_hash}.")
     lines.append(f"  Its id is {reading.terms_id}.")
@@ -99,11 +100,6 @@ def named(iri: str) -> str:
     words = _WORD.findall(_NAME_BEGINS.split(iri)[-1])
     spoken = " ".join(word if len(word) > 1 and word.isupper() else word.lower() for word in words)
     return f"{spoken} ({iri})"
-
-
-def _shown(text: str) -> str:
-    """The document's own words; what could pass for other lines or letters is spelled out."""
-    return "".join(letter if letter.isprintable() else f"\\u{{{ord(letter):x}}}" for letter in text)
 
 
 def _marks(terms: Terms, clause: str, *, said: bool) -> tuple[str, ...]:
@@ -233,7 +229,7 @@ def _retention(terms: Terms) -> str:
 
 _DELETION = {
     "NOT_REQUIRED": "The recipient need not erase it.",
-    "ON_REQUEST": "The recipient erases it when asked to.",
+    "ON_REQUEST": "The recipient erases it when asked to, or when it ends the agreement itself.",
     "REQUIRED": "The recipient erases it without being asked.",
 }
 

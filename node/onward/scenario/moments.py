@@ -12,7 +12,8 @@ from onward.scenario.errors import ScenarioError
 UNITS_MS = {"ms": 1, "s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 TIME_MS_MAX = 2**53 - 1
 
-_AMOUNT = re.compile(r"([0-9][0-9_]*)\s*(ms|s|min|h|d)", re.ASCII)
+# More digits than any time has: Python itself refuses to read numbers that are very long.
+_AMOUNT = re.compile(r"([0-9][0-9_]{0,31})\s*(ms|s|min|h|d)", re.ASCII)
 _SPLIT = re.compile(r"\s*([+-])\s*", re.ASCII)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from typing import Any, Self
@@ -158,6 +159,34 @@ def test_deletion_that_does_not_verify_hides_no_other(network: Network, nodes: R
     assert code == Exit.YES
     assert [row["validator"] for row in document["deletions"]] == ["v2"]
     assert document["unverified"] == 3
+
+
+class Screen(io.TextIOWrapper):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("stream", [io.TextIOWrapper, Screen])
+def test_payload_is_obeyed_by_no_terminal_and_changed_for_no_file(
+    stream: type[io.TextIOWrapper],
+    network: Network,
+    nodes: Reached,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sender may be anybody, and what she sealed is what a reader's screen would write."""
+    payload = b"\x1b[2J paid\n\xff"
+    acme = network.wallet.load("acme")
+    nodes.blob = seal(payload, (acme.signer.public_key,), FRESH)
+    nodes.answers = (share(nodes.blob, payload),) * 4
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", stream(written, encoding="utf-8", write_through=True))
+    with pytest.raises(SystemExit) as ended:
+        main(["blob", "get", ID, "--as", "acme", "--network", str(network.folder)])
+    assert ended.value.code == Exit.YES
+    is_screen = stream is Screen
+    assert written.getvalue() == ("\\u{1b}[2J paid\n\ufffd\n".encode() if is_screen else payload)
 
 
 def deletion_of(network: Network, index: int, record: str) -> bytes:

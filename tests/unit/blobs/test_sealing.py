@@ -60,6 +60,13 @@ def test_changed_byte_is_found(data: st.DataObject) -> None:
         open_blob(bytes(blob), ALICE)
 
 
+def test_a_blob_that_was_cut_short_is_none() -> None:
+    blob = sealed()
+    for size in range(len(blob)):
+        with pytest.raises(MalformedError):
+            open_blob(blob[:size], ALICE)
+
+
 def test_holders_list_is_bound_to_the_content() -> None:
     """Otherwise a node could take a party off the list unseen by the other."""
     blob = decode(Blob, sealed())

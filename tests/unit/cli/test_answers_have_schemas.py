@@ -16,7 +16,7 @@ from onward.bench import report
 from onward.cli.draft_file import DraftFile
 from onward.cli.formats import names, schema_of
 from onward.cli.main import main
-from onward.exchange.dossier import parse_dossier
+from onward.exchange.coherence import parse_dossier
 from onward.ledger.transaction import Body
 from onward_chaincode.drafts import draft
 from onward_proto.canonical import encode
@@ -83,6 +83,13 @@ def test_a_dossier_of_every_place_in_a_lineage() -> None:
         ("shares/0/commitment", "00"),
         ("history/0/tx_id", None),
         ("receipts/x", ""),
+        ("agreement/status", "RESTING"),
+        ("agreement/second_party", "a b"),
+        ("agreement/purposes", ["none"]),
+        ("agreement/lawful_basis", "dpv:Whim"),
+        ("lineage/path/0/jurisdictions", ["Germany"]),
+        ("shares/0/purpose", "none"),
+        ("shares/0/transform", "SHREDDED"),
     ],
 )
 def test_a_spoilt_dossier_is_refused_by_schema_and_parser_alike(path: str, value: Any) -> None:

@@ -10,10 +10,10 @@ from typing import Any, Self
 import pytest
 from click.testing import CliRunner, Result
 
+from onward.cli.asking import ANSWER_BYTES_MAX
 from onward.cli.main import main
 from onward.cli.output import Exit
 from onward.cli.target import Target
-from onward.cli.values import ANSWER_BYTES_MAX
 from onward.crypto.signing import verify
 from onward.errors import Unavailable
 from onward.ledger.leaf import CODE_OK, Outcome

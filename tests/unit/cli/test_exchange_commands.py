@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.dossiers import collected
-from tests.support.jlinc_author import written
+from tests.support.jlinc_author import Author, written
 from tests.unit.chaincode.world import cases
 
 from onward.cli.formats import names
@@ -86,6 +86,18 @@ def test_a_jlinc_record_that_was_changed_is_a_no_that_says_where(tmp_path: Path)
     answer = json.loads(said.stdout)
     assert (said.exit_code, answer["code"]) == (Exit.NO, "E_JLINC_HASH")
     assert answer["message"].startswith("events/1")
+
+
+def test_the_words_of_a_record_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """A link that clears the screen could write another verdict than ours."""
+    author = Author()
+    author.agreement["agreementURI"] = "https://example.org/\x1b[2J\x9b1m\u202e"
+    author.sisa = author.accepted()
+    file = tmp_path / "record.json"
+    file.write_bytes(author.text())
+    told = run("import", "jlinc", str(file))
+    assert told.exit_code == Exit.YES
+    assert r"https://example.org/\u{1b}[2J\u{9b}1m\u{202e}" in told.stdout
 
 
 def test_every_document_has_a_schema_to_show() -> None:

@@ -204,6 +204,48 @@ def test_what_is_no_record_is_refused_in_a_sentence(data: bytes) -> None:
     assert len(message) > 10
 
 
+@pytest.mark.parametrize("key", ["agreementText", "agreementURI", "jlincId"])
+def test_half_a_letter_is_no_text_of_an_agreement(key: str) -> None:
+    """JSON can write a lone surrogate, and nothing can hash it or show it."""
+    author = Author()
+    del author.agreement["agreementURI"]
+    author.agreement |= {"agreementText": TEXT, key: "x\ud800"}
+    author.sisa = author.accepted()
+    code, message = refused(author.record())
+    assert (code, f"agreement/{key}: holds" in message) == ("E_JLINC_FORMAT", True)
+
+
+def test_half_a_letter_is_no_time_of_an_event() -> None:
+    author = written()
+    author.events[0]["audit"]["createdAt"] = "2026\ud800"
+    assert refused(author.record())[0] == "E_JLINC_FORMAT"
+
+
+@pytest.mark.parametrize("did", ["did:x:\x1b[2J", "did:x:\u202ey", "did:x:a b", "did:x", "did::a"])
+def test_a_did_is_letters_that_a_terminal_only_shows(did: str) -> None:
+    """Refusals and tables name it: it must not clear the screen or write a verdict of its own."""
+    author = Author()
+    author.holder.did = did
+    author.sisa = author.accepted()
+    code, message = refused(author.record())
+    assert (code, message.isprintable()) == ("E_JLINC_FORMAT", True)
+
+
+@pytest.mark.parametrize("key", ["eventType", "previousId", "rightsHolderDid"])
+def test_a_refusal_quotes_the_start_of_what_is_wrong(key: str) -> None:
+    """A sentence as long as the file is no sentence."""
+    author = written()
+    author.events[0]["audit"][key] = "A" * 100_000
+    assert len(refused(author.record())[1]) < 200
+
+
+def test_a_key_twice_among_very_many_is_found_in_one_reading() -> None:
+    """Counting each name among all names took minutes for a file within its bound."""
+    names = [f'"{place}":0' for place in range(90_000)]
+    doubled = "{" + ",".join([*names, names[-1]]) + "}"
+    assert "'89999' stands twice" in refused(doubled.encode())[1]
+
+
 def test_the_bounds_hold_at_their_value_and_one_above() -> None:
     author = Author()
     for _ in range(3):

@@ -43,6 +43,7 @@ def test_times_and_durations(text: object, expected: int) -> None:
         None,
         ["t0"],
         "٣d",
+        "9" * 5_000 + "d",
     ],
 )
 def test_anything_else_is_refused(text: object) -> None:
