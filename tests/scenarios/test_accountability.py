@@ -127,7 +127,7 @@ def test_two_databases_name_the_cheaters_when_their_owners_never_met(seed: int) 
     assert named_by(w, left) == named_by(w, right) == set()
     genesis = w.consortium.genesis
     fork = find_fork(
-        left.disk.store, right.disk.store, genesis.chain_id, genesis.validators, signing.verify
+        left.disk.store, right.disk.store, genesis.chain_id, (genesis.validators,), signing.verify
     )
     assert fork is not None
     assert fork.height == 1
@@ -146,5 +146,5 @@ def test_databases_of_one_chain_show_no_fork() -> None:
     assert 0 < behind.height < ahead.height
     for one, other in ((behind, ahead), (ahead, behind)):
         stores = one.disk.store, other.disk.store
-        found = find_fork(*stores, genesis.chain_id, genesis.validators, signing.verify)
+        found = find_fork(*stores, genesis.chain_id, (genesis.validators,), signing.verify)
         assert found is None

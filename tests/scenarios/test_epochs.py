@@ -230,3 +230,17 @@ def test_receipt_of_a_later_epoch_verifies_with_the_proofs_and_not_without(
     for missing in (b"", proofs[: proofs.index(b"\n\nonward/epoch/1") + 1]):
         with pytest.raises(ReceiptError):
             verify_across(receipt, genesis.document, missing)
+
+
+def test_a_newcomer_gets_through_epochs_of_which_nobody_runs_any_more() -> None:
+    """Were only an epoch's own validators asked for its chain, it would end where they did."""
+    world = World(seed=5, options=Options(validators=4, newcomers=5))
+    world.start_clients()
+    world.expect_finalized(height=2)
+    world.crash(8)
+    changed(world, (4, 5, 6, 7))
+    world.run_ms(2_000)
+    world.crash(0, 1, 2, 3)
+    world.reboot(8)
+    reached = world.height
+    assert world.run_until(lambda: world.host(8).height > reached, 20_000)

@@ -1,14 +1,16 @@
-"""Verify a receipt of a later epoch: the genesis, the proofs of the epochs since, and no node.
+"""Verify a receipt or evidence of a later epoch: the genesis, the proofs since, and no node.
 
     python epoch_verifier.py FILE --genesis FILE --epochs FILE [--json]
 
-Where validators changed, a receipt is signed by others than the genesis names. The file of epoch
-proofs leads from the genesis to them, one epoch after the other: a quorum of each epoch's
-validators swore to a log whose newest leaf is that of the epoch's last block, and that leaf names
-the next ones. So it also says how long the log was when the epoch ended: whoever signed for an
-epoch that has ended is not heard about anything behind it.
+Where validators changed, receipts and evidence are signed by others than the genesis names. The
+file of epoch proofs leads from the genesis to them, one epoch after the other: a quorum of each
+epoch's validators swore to a log whose newest leaf is that of the epoch's last block, and that leaf
+names the next ones. So it also says how long the log was when the epoch ended: whoever signed for
+an epoch that has ended is not heard about anything behind it.
 
-It imports the standard library, PyNaCl, and `receipt_verifier` beside it. The steps are those of
+It imports the standard library, PyNaCl, and `receipt_verifier` and `evidence_verifier` beside it,
+whose readings it shares: what the three must agree on stands once. With the node they share
+nothing. The steps are those of
 docs/spec/proofs.md, section 9.
 """
 
@@ -21,6 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from onward.audit import receipt_verifier as receipts
+from onward.audit.evidence_verifier import (
+    EVIDENCE_BYTES_MAX,
+    HEADER,
+    EvidenceError,
+    EvidenceSummary,
+    verify_evidence,
+)
 from onward.audit.receipt_verifier import Code, ReceiptError, ReceiptSummary, read_genesis
 
 EPOCHS_BYTES_MAX = 16 * 1024 * 1024
@@ -58,7 +67,16 @@ def read_epochs(genesis: bytes, proofs: bytes) -> tuple[Epoch, ...]:
     Raises:
         ReceiptError: the first step that fails, by the code of the check that it is like.
     """
-    chain_id, network, keys = read_genesis(genesis)
+    start = read_genesis(genesis)
+    try:
+        return _read_epochs(start, proofs)
+    except ReceiptError as error:
+        # Two files are judged where there was one: the reason says which of them it is about.
+        raise ReceiptError(error.code, f"proofs of the epochs: {error}") from None
+
+
+def _read_epochs(start: tuple[bytes, str, dict[str, bytes]], proofs: bytes) -> tuple[Epoch, ...]:
+    chain_id, network, keys = start
     origin = f"onward/{network}/{chain_id.hex()[:16]}"
     found: list[Epoch] = []
     size = 0
@@ -96,6 +114,17 @@ def verify_across(receipt: bytes, genesis: bytes, proofs: bytes) -> ReceiptSumma
         return epochs[ended].keys
 
     return receipts.verify_receipt(receipt, genesis, keys_at)
+
+
+def verify_evidence_across(evidence: bytes, genesis: bytes, proofs: bytes) -> EvidenceSummary:
+    """Every check of `verify_evidence`, with the validators of the evidence's own epoch.
+
+    Raises:
+        ReceiptError: the proofs lead to no epochs.
+        EvidenceError: the first check that failed.
+    """
+    epochs = tuple(epoch.keys for epoch in read_epochs(genesis, proofs)) if proofs else None
+    return verify_evidence(evidence, genesis, epochs)
 
 
 def _split(data: bytes) -> list[list[list[str]]]:
@@ -141,40 +170,40 @@ def _read_head(lines: list[str], network: str, number: int) -> tuple[dict[str, b
     leaf = receipts.decode(data, _BLOCK_LEAF, Code.LEAF)
     receipts.need(leaf["kind"] == 2, Code.LEAF, f"a leaf of kind {leaf['kind']}, expected 2")
     receipts.need(leaf["epoch"] == number, Code.LEAF, f"the leaf is of epoch {leaf['epoch']}")
-    named = sha256(TAG_VALIDATORS + b"\x08" + _varint(number + 1) + members).digest()
+    named = sha256(TAG_VALIDATORS + b"\x08" + receipts.varint(number + 1) + members).digest()
     receipts.need(leaf["next_set_hash"] == named, Code.LEAF, "the leaf names other validators")
     return keys, data
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(data)) + data
+    return bytes([number << 3 | 2]) + receipts.varint(len(data)) + data
 
 
-def _varint(value: int) -> bytes:
-    data = bytearray()
-    while value >= 0x80:
-        data.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*data, value])
+def _verify(file: Path, genesis: bytes, proofs: bytes) -> ReceiptSummary | EvidenceSummary:
+    """What a file of either kind says, by its first line. Raises `OSError` too."""
+    # One byte more than there may be: that a file is too long is the verifier's verdict.
+    data = receipts.read_start(file, receipts.RECEIPT_BYTES_MAX + 1)
+    if data.startswith(HEADER.encode()):
+        return verify_evidence_across(data[: EVIDENCE_BYTES_MAX + 1], genesis, proofs)
+    return verify_across(data, genesis, proofs)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Verify one file. Exit code 0 = verified, 1 = refused, 2 = wrong usage."""
-    parser = argparse.ArgumentParser(description="Verify an Onward receipt of a later epoch.")
-    parser.add_argument("receipt", type=Path, help="the .receipt file")
+    parser = argparse.ArgumentParser(description="Verify a file of a later epoch of Onward.")
+    parser.add_argument("file", type=Path, help="the .receipt or .evidence file")
     parser.add_argument("--genesis", type=Path, required=True, help="the chain's genesis.json")
     parser.add_argument("--epochs", type=Path, required=True, help="the proofs of its epochs")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     options = parser.parse_args(arguments)
     try:
-        # One byte more than there may be: that a file is too long is the verifier's verdict.
-        summary = verify_across(
-            receipts.read_start(options.receipt, receipts.RECEIPT_BYTES_MAX + 1),
+        summary = _verify(
+            options.file,
             receipts.read_start(options.genesis, receipts.GENESIS_BYTES_MAX + 1),
             receipts.read_start(options.epochs, EPOCHS_BYTES_MAX + 1),
         )
         answer: dict[str, Any] = {"verified": True, **asdict(summary)}
-    except ReceiptError as error:
+    except (EvidenceError, ReceiptError) as error:
         answer = {"verified": False, "code": error.code, "message": str(error)}
     except OSError as error:
         parser.error(str(error))

@@ -3,7 +3,8 @@
     python evidence_verifier.py FILE --genesis FILE [--json]
 
 It imports the standard library, PyNaCl and `receipt_verifier` (for the genesis); copy the two
-together. Its six checks are listed in `Code`, numbered as in docs/spec/evidence.md; the first that
+together. Evidence of a later epoch needs the proofs of the epochs too: `epoch_verifier`. Its six
+checks are listed in `Code`, numbered as in docs/spec/evidence.md; the first that
 fails names itself by a stable code.
 
 Verified evidence says: whoever held this validator's key signed two statements of which an honest
@@ -16,6 +17,7 @@ import argparse
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -29,6 +31,7 @@ from onward.audit.receipt_verifier import (
     read_genesis,
     read_start,
     tell,
+    varint,
 )
 
 EVIDENCE_BYTES_MAX = 4 * 1024
@@ -44,13 +47,17 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 _UINT53_MAX = 2**53 - 1
 
 
+Epochs = Sequence[dict[str, bytes]]
+"""By epoch from 0 on: its validators' keys by the names that they sign with, in the set's order."""
+
+
 class Code(StrEnum):
     """The checks, in order, by the code that says which one failed."""
 
     GENESIS = "E_GENESIS"  # 1. it is one JSON object; it gives chain id and validators
     FORMAT = "E_FORMAT"  # 2. six lines, each in its one permitted form
-    CHAIN = "E_CHAIN"  # 3. the evidence is of this chain and of the epoch of its genesis
-    SIGNER = "E_SIGNER"  # 4. the signer is a validator of this genesis, under this key
+    CHAIN = "E_CHAIN"  # 3. the evidence is of this chain, and of an epoch whose keys are known
+    SIGNER = "E_SIGNER"  # 4. the signer is a validator of that epoch, under this key
     CONFLICT = "E_CONFLICT"  # 5. the two statements exclude each other
     SIGNATURE = "E_SIG"  # 6. both signatures are the signer's
 
@@ -89,8 +96,12 @@ class _Statement:
     line: str
 
 
-def verify_evidence(evidence: bytes, genesis: bytes) -> EvidenceSummary:
+def verify_evidence(
+    evidence: bytes, genesis: bytes, epochs: Epochs | None = None
+) -> EvidenceSummary:
     """Run every check on the bytes of an evidence file, given those of the genesis file.
+
+    `epochs`: the keys of all epochs whose proofs are at hand (`epoch_verifier`).
 
     Raises:
         EvidenceError: the first check that failed.
@@ -100,14 +111,15 @@ def verify_evidence(evidence: bytes, genesis: bytes) -> EvidenceSummary:
     except ReceiptError as error:
         raise EvidenceError(Code.GENESIS, str(error)) from None
     lines = _lines_of(evidence)
-    _need(lines[0] == HEADER, Code.FORMAT, f"{lines[0][:80]!r}, expected {HEADER!r}")
     named, epoch = _after("chain", lines[1]), _number(_after("epoch", lines[2]))
     name, _, key_text = _after("signer", lines[3]).partition(" ")
     key = _base64(key_text, 32)
     first, second = _statement(lines[4]), _statement(lines[5])
     _need(named == chain_id.hex(), Code.CHAIN, f"of chain {named[:64]!r}, not {chain_id.hex()}")
-    _need(epoch == 0, Code.CHAIN, f"of epoch {epoch}; this genesis tells the keys of epoch 0")
-    index = _index_of(f"{name}.{network}", key, keys)
+    known = (keys,) if epochs is None else epochs
+    told = "those of epoch 0" if len(known) == 1 else f"those of epochs 0 to {len(known) - 1}"
+    _need(epoch < len(known), Code.CHAIN, f"of epoch {epoch}; the keys at hand are {told}")
+    index = _index_of(f"{name}.{network}", key, known[epoch])
     _need(_excludes(first, second), Code.CONFLICT, "an honest validator may sign both")
     for statement in (first, second):
         message = _signed_bytes(statement, chain_id, epoch, index)
@@ -126,6 +138,15 @@ def verify_evidence(evidence: bytes, genesis: bytes) -> EvidenceSummary:
     )
 
 
+def epoch_of(evidence: bytes) -> int:
+    """The epoch of which a file says it is; nothing else of it is checked.
+
+    Raises:
+        EvidenceError: the file has not its form.
+    """
+    return _number(_after("epoch", _lines_of(evidence)[2]))
+
+
 def _lines_of(data: bytes) -> list[str]:
     """Check 2, its outer half."""
     _need(len(data) <= EVIDENCE_BYTES_MAX, Code.FORMAT, f"{len(data)} bytes are too many")
@@ -137,6 +158,7 @@ def _lines_of(data: bytes) -> list[str]:
     lines = text[:-1].split("\n")
     _need(len(lines) == _LINES, Code.FORMAT, f"{len(lines)} lines, expected {_LINES}")
     _need(all(" " <= c <= "~" for line in lines for c in line), Code.FORMAT, "a control character")
+    _need(lines[0] == HEADER, Code.FORMAT, f"{lines[0][:80]!r}, expected {HEADER!r}")
     return lines
 
 
@@ -161,8 +183,8 @@ def _statement(line: str) -> _Statement:
 
 def _index_of(note_name: str, key: bytes, keys: dict[str, bytes]) -> int:
     """Check 4."""
-    _need(note_name in keys, Code.SIGNER, f"{note_name[:80]!r} is no validator of this genesis")
-    _need(keys[note_name] == key, Code.SIGNER, f"the genesis has another key of {note_name}")
+    _need(note_name in keys, Code.SIGNER, f"{note_name[:80]!r} is no validator of that epoch")
+    _need(keys[note_name] == key, Code.SIGNER, f"{note_name} had another key in that epoch")
     return list(keys).index(note_name)
 
 
@@ -199,17 +221,9 @@ def _head(statement: _Statement, chain_id: bytes, epoch: int, index: int) -> byt
     data = b"\x0a\x20" + chain_id
     for number, value in numbers:
         if value:
-            data += bytes([number << 3]) + _varint(value)
+            data += bytes([number << 3]) + varint(value)
     data += b"\x2a\x20" + previous + b"\x32\x20" + body_hash
     return sha256(TAG_BATCH + data).digest()
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
 
 
 def _number(value: str) -> int:

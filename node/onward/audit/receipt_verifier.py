@@ -357,6 +357,15 @@ def check_validators(lines: list[str], text: bytes, keys: dict[str, bytes]) -> l
     return signed
 
 
+def varint(value: int) -> bytes:
+    """A number in its one minimal form, as canonical messages hold it."""
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*data, value])
+
+
 def is_name(value: str) -> bool:
     """Whether a validator may be called so."""
     return _NAME.fullmatch(value) is not None

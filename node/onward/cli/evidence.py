@@ -14,19 +14,25 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from onward.audit.epoch_verifier import read_epochs, verify_evidence_across
 from onward.audit.evidence_verifier import (
     EVIDENCE_BYTES_MAX,
+    Epochs,
     EvidenceError,
     EvidenceSummary,
+    epoch_of,
     verify_evidence,
 )
-from onward.cli.offline import file_and_genesis, judge
+from onward.audit.receipt_verifier import ReceiptError
+from onward.cli.offline import epochs_option, file_and_genesis, judge, read_proofs
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
 from onward.cli.target import Target, target_options
 from onward.consensus.evidence_file import encode_evidence
 from onward.consensus.forensics import find_fork
 from onward.crypto.signing import verify as signatures_verify
 from onward.errors import Unavailable
+from onward.exchange.letters import spelled
+from onward.replica.standing import known_sets
 from onward.runtime.home import read_home
 from onward.storage.home import open_home
 
@@ -46,26 +52,47 @@ def evidence() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write each piece to a file in DIR.",
 )
+@epochs_option
 @target_options
 @json_option
-def list_(save: Path | None, target: Target) -> None:
-    """Show the evidence that a node holds. Each piece is verified here before it is shown."""
-    found = _opened(asyncio.run(_fetch(target)), target.genesis.document, save)
-    answer({"evidence": _listed(found)}, lambda out: _show_list(out, found, save))
+def list_(save: Path | None, epochs: Path | None, target: Target) -> None:
+    """Show the evidence that a node holds. Each piece is verified here before it is shown.
+
+    Of pieces of a later epoch that --epochs FILE does not reach, only that they are there is said.
+    """
+    files, genesis = asyncio.run(_fetch(target)), target.genesis.document
+    reached = _reached(genesis, read_proofs(epochs))
+    near = tuple(data for data in files if _epoch_of(data) < len(reached))
+    far = tuple(data for data in files if _epoch_of(data) >= len(reached))
+    found = _opened(near, genesis, reached, save)
+    unread = [_kept(data, f"epoch-{_epoch_of(data)}", save) for data in far]
+
+    def show(out: Console) -> None:
+        if found or not unread:
+            _show_list(out, found, save)
+        if unread:
+            out.print(
+                f"{len(unread)} of later epochs, not verified: --epochs FILE names the file of "
+                "`onward validators proofs`"
+            )
+
+    answer({"evidence": _listed(found), "not_verified": unread}, show)
 
 
 @evidence.command()
 @file_and_genesis
+@epochs_option
 @json_option
-def verify(file: Path, genesis: Path) -> None:
+def verify(file: Path, genesis: Path, epochs: Path | None) -> None:
     """Verify evidence with the genesis and nothing else: no node, no network.
 
-    Exit 1 where it proves nothing.
+    Evidence of a later epoch needs --epochs. Exit 1 where it proves nothing.
     """
+    proofs = read_proofs(epochs)
     judge(
         file,
         genesis,
-        verify_evidence,
+        lambda evidence, document: verify_evidence_across(evidence, document, proofs),
         bytes_max=EVIDENCE_BYTES_MAX,
         show=_show,
         otherwise="proves nothing",
@@ -96,14 +123,17 @@ def compare(left: Path, right: Path, save: Path | None) -> None:
         for disk in disks:
             stack.callback(disk.close)
         stores = disks[0].store, disks[1].store
-        fork = find_fork(*stores, genesis.chain_id, genesis.validators, signatures_verify)
+        sets = tuple(known_sets(stores[0], genesis))
+        fork = find_fork(*stores, genesis.chain_id, sets, signatures_verify)
     if fork is None:
         answer({"fork": None}, lambda out: out.print("one chain: neither contradicts the other"))
         return
     files = tuple(
-        encode_evidence(item, genesis.chain_id, genesis.validators) for item in fork.evidence
+        encode_evidence(item, genesis.chain_id, sets[item.epoch]) for item in fork.evidence
     )
-    found = _opened(files, genesis.document, save)
+    # The sets are those of the two databases, whose owners name their cheaters with them.
+    names = [{f"{m.name}.{genesis.network}": bytes(m.public_key) for m in s.members} for s in sets]
+    found = _opened(files, genesis.document, names, save)
     document = {"fork": {"height": fork.height, "evidence": _listed(found)}}
 
     def show(out: Console) -> None:
@@ -119,7 +149,22 @@ async def _fetch(target: Target) -> tuple[bytes, ...]:
         return await client.evidence()
 
 
-def _opened(files: Iterable[bytes], genesis: bytes, folder: Path | None) -> _Found:
+def _reached(genesis: bytes, proofs: bytes) -> Epochs:
+    """The keys of the epochs that the proofs reach. Raises `UsageFault` for proofs that do not."""
+    try:
+        return tuple(epoch.keys for epoch in read_epochs(genesis, proofs))
+    except ReceiptError as error:
+        raise UsageFault(f"--epochs: {error.code}: {error}") from None
+
+
+def _epoch_of(data: bytes) -> int:
+    try:
+        return epoch_of(data)
+    except EvidenceError as error:
+        raise Unavailable(f"the node's evidence does not verify: {error}") from None
+
+
+def _opened(files: Iterable[bytes], genesis: bytes, epochs: Epochs, folder: Path | None) -> _Found:
     """Each file's name and what it proves; written to the folder, if there is one.
 
     Raises `Unavailable` for a node that answers with files that prove nothing.
@@ -127,15 +172,20 @@ def _opened(files: Iterable[bytes], genesis: bytes, folder: Path | None) -> _Fou
     found: _Found = []
     for data in files:
         try:
-            summary = verify_evidence(data, genesis)
+            summary = verify_evidence(data, genesis, epochs)
         except EvidenceError as error:
             raise Unavailable(f"the node's evidence does not verify: {error}") from None
-        name = f"{summary.validator}-{sha256(data).hexdigest()[:_NAME_CHARACTERS]}.evidence"
-        found.append((name, summary))
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
+        found.append((_kept(data, summary.validator, folder), summary))
     return found
+
+
+def _kept(data: bytes, word: str, folder: Path | None) -> str:
+    """The name of a piece, under which it is written to the folder, if there is one."""
+    name = f"{word}-{sha256(data).hexdigest()[:_NAME_CHARACTERS]}.evidence"
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return name
 
 
 def _listed(found: _Found) -> list[dict[str, Any]]:
@@ -157,7 +207,7 @@ def _show_list(out: Console, found: _Found, folder: Path | None) -> None:
 
 def _show(out: Console, file: Path, summary: EvidenceSummary) -> None:
     line = Text("✓ ", style="green")
-    line.append(f"{file} verifies", style="bold")
+    line.append(spelled(f"{file} verifies"), style="bold")
     out.print(line)
     out.print(f"  {summary.validator} cheated: it {summary.offence}.")
     out.print()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from onward.network.definition import (
     create_network,
 )
 from onward.network.processes import STOP_S_MAX, alone, kill, running, start, stop
+from onward.network.voters import NewestSet, newest_set
+from onward.replica.answers import name_of
 
 _SHORT = 12
 
@@ -138,33 +140,50 @@ def up(folder: Path) -> None:
 def status(folder: Path) -> None:
     """Show each validator's process, place in the chain, and how far it lags.
 
-    Exit 3 where fewer than a quorum of the validators answer.
+    Exit 3 where fewer than a quorum of the validators answer. Where validators changed, those of
+    the newest epoch count; of a machine that is not in DIR, what the others hear of it does.
     """
     found = open_network(folder)
     asked = asyncio.run(_ask(found))
     top = max((item.status.height for item in asked if item.status is not None), default=0)
-    alive = sum(item.status is not None for item in asked)
-    quorum = found.genesis.validators.quorum
+    newest = newest_set((item.status for item in asked), found.genesis)
+    members = found.genesis.validators.members
+    names = [
+        name_of(member.public_key, item.node.name, newest.voters)
+        for item, member in zip(asked, members, strict=True)
+    ]
+    answering = {n for n, item in zip(names, asked, strict=True) if item.status is not None}
+    elsewhere = _elsewhere(newest, names)
+    alive = sum(elsewhere.get(name, name in answering) for name in newest.names)
+    quorum, size = newest.quorum, len(newest.voters)
     document = {
         "network": found.genesis.network,
         "chain_id": found.genesis.chain_id.hex(),
+        "epoch": newest.epoch,
         "quorum": quorum,
         "available": alive >= quorum,
         "accused": _accused(asked),
-        "validators": [_report_json(item, top) for item in asked],
+        "validators": [
+            _report_json(item, top) | {"validator": name, "votes": name in newest.names}
+            for name, item in zip(names, asked, strict=True)
+        ],
+        "elsewhere": [{"validator": name, "heard": heard} for name, heard in elsewhere.items()],
     }
 
     def show(out: Console) -> None:
         out.print(
             f"{found.genesis.network}, chain {found.genesis.chain_id.hex()[:16]}…: "
-            f"{alive} of {len(asked)} validators answer, {quorum} are needed"
+            f"{alive} of {size} validators answer, {quorum} are needed"
+            f"{f', epoch {newest.epoch}' if newest.epoch else ''}"
         )
         out.print()
-        out.print(_status_table(asked, top))
-        for item in asked:
+        out.print(_status_table(dict(zip(names, asked, strict=True)), top))
+        for name, heard in elsewhere.items():
+            out.print(f"{name} is not in {folder}: the others {'hear' if heard else 'miss'} it")
+        for name, item in zip(names, asked, strict=True):
             if item.status is not None and item.status.abstains:
                 out.print()
-                out.print(f"! {item.node.name} only follows: onward why-stuck tells why")
+                out.print(f"! {name} only follows: onward why-stuck tells why")
         for name in _accused(asked):
             out.print()
             out.print(Text(f"! {name} has cheated: see onward evidence list", style="bold red"))
@@ -219,17 +238,24 @@ async def _ask(found: Network) -> tuple[NodeReport, ...]:
         return await reports(found, client)
 
 
-def _status_table(asked: Sequence[NodeReport], top: int) -> Any:
+def _elsewhere(newest: NewestSet, here: Sequence[str]) -> dict[str, bool]:
+    """The validators whose machines are not in the folder, and whether the witness hears them."""
+    peers = () if newest.witness is None else newest.witness.peers
+    heard = {peer.validator for peer in peers if peer.up}
+    return {name: name in heard for name in newest.names if name not in here}
+
+
+def _status_table(asked: Mapping[str, NodeReport], top: int) -> Any:
     columns = ("pid", "height", "final", "view", "checkpoint", "lag", "peers")
     table = plain_table("validator", *columns[:4], "state root", *columns[4:], right=columns)
-    for item in asked:
+    for name, item in asked.items():
         if item.status is None:
             what = "not running" if item.pid is None else "no answer"
-            table.add_row(item.node.name, str(item.pid or "-"), what)
+            table.add_row(name, str(item.pid or "-"), what)
             continue
         found = item.status
         table.add_row(
-            item.node.name,
+            name,
             str(item.pid),
             str(found.height),
             str(found.finalized_height),

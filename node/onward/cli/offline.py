@@ -11,10 +11,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from onward.audit.epoch_verifier import EPOCHS_BYTES_MAX
 from onward.audit.evidence_verifier import EvidenceError, EvidenceSummary
 from onward.audit.receipt_verifier import GENESIS_BYTES_MAX, ReceiptError, ReceiptSummary
 from onward.cli.output import Exit, answer
 from onward.cli.target import read_start
+from onward.exchange.letters import spelled
 
 F = TypeVar("F", bound=Callable[..., Any])
 Summary = TypeVar("Summary", EvidenceSummary, ReceiptSummary)
@@ -28,6 +30,26 @@ def file_and_genesis(command: F) -> F:
     )
     result: F = click.argument("file", metavar="FILE", type=path)(option(command))
     return result
+
+
+def epochs_option(command: F) -> F:
+    """Add --epochs; the command receives `epochs`, a path or None."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    result: F = click.option(
+        "--epochs",
+        metavar="FILE",
+        type=path,
+        help="Where validators changed: the proofs of `onward validators proofs`.",
+    )(command)
+    return result
+
+
+def read_proofs(epochs: Path | None) -> bytes:
+    """The bytes of a file of epoch proofs, none without one. Raises `UsageFault`.
+
+    An empty file is one of a chain whose validators never changed, and no mistake.
+    """
+    return b"" if epochs is None else read_start(epochs, EPOCHS_BYTES_MAX + 1)
 
 
 def judge(
@@ -61,7 +83,7 @@ def _refuse(sentence: str, error: EvidenceError | ReceiptError) -> None:
     def show(out: Console) -> None:
         line = Text("✗ ", style="red")
         line.append(str(error.code), style="bold red")
-        line.append(f"  {sentence}: {message}")
+        line.append(spelled(f"  {sentence}: {message}"))
         out.print(line)
 
     document = {"verified": False, "code": str(error.code), "message": message}

@@ -14,7 +14,7 @@ from onward.cli.output import UsageFault
 from onward.errors import MalformedError, RejectedError, Unavailable
 from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
 from onward.ledger.transaction import is_party_id
-from onward.network.access import anyone_listens, endpoints, endpoints_at, now_ms
+from onward.network.access import anyone_listens, endpoints, endpoints_at, further_keys, now_ms
 from onward.network.definition import Network, read_network
 from onward.network.wallet import Identity, Wallet, read_identity
 from onward.rpc.client import Client, Endpoint, ReadingParty
@@ -89,10 +89,16 @@ class Target:
         """Where to ask. Raises `UsageFault` when nothing says."""
         if self.node is not None:
             if not self.node.rpartition(":")[2].isdecimal():
-                raise UsageFault(f"--node {self.node!r}: expected HOST:PORT or NAME@HOST:PORT")
-            found = endpoints_at(self.node, self.genesis)
+                raise UsageFault(
+                    f"--node {self.node!r}: expected HOST:PORT, NAME@HOST:PORT or KEY@HOST:PORT"
+                )
+            further = () if self.network is None else further_keys(open_network(self.network))
+            found = endpoints_at(self.node, self.genesis, further)
             if not found:
-                raise UsageFault(f"--node {self.node}: the genesis has no such validator")
+                raise UsageFault(
+                    f"--node {self.node}: the genesis has no such validator; one that came later "
+                    "is asked as KEY@HOST:PORT"
+                )
             return found
         if self.network is None:
             raise UsageFault("which network? --network DIR, or --node ADDRESS --genesis FILE")
@@ -155,7 +161,9 @@ _OPTIONS = (
         help=f"A network made by `onward network init` (or ${NETWORK_VARIABLE}).",
     ),
     click.option("--as", "as_name", metavar="NAME", help="Who acts: a name in the wallet."),
-    click.option("--node", metavar="HOST:PORT", help="Ask this node (also NAME@HOST:PORT)."),
+    click.option(
+        "--node", metavar="HOST:PORT", help="Ask this node (also NAME@ or KEY@HOST:PORT)."
+    ),
     click.option(
         "--genesis",
         "genesis_file",
@@ -180,6 +188,15 @@ def open_network(folder: Path) -> Network:
     except RejectedError as error:
         # No chain was asked, so this is no verdict: it is how the command was used.
         raise UsageFault(str(error)) from None
+
+
+def file_named(text: str) -> Path | None:
+    """The file of this name, if there is one: what an argument names may be something else."""
+    try:
+        file = Path(text)
+        return file if file.is_file() else None
+    except (OSError, ValueError):
+        return None  # no file can have such a name
 
 
 def read_start(file: Path, size: int) -> bytes:

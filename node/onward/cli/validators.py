@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ import click
 from rich.console import Console
 
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
-from onward.cli.output import UsageFault, answer, json_option, plain_table
+from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
 from onward.cli.target import Target, hex_id, target_options
 from onward.crypto.signing import SigningKey
+from onward.errors import RejectedError
 from onward.ledger.epoch_proof import join_epoch_proofs
 from onward.network.access import now_ms
 from onward.replica.effects import Verdict
-from onward.replica.standing import epoch_proofs
+from onward.replica.standing import epoch_proofs, standing_of
 from onward.rpc.client import Client, Endpoint
 from onward.runtime.config import CONFIG_BYTES_MAX, parse_config
 from onward.runtime.home import CONFIG_NAME, KEY_NAME, read_bounded, read_home, read_seed
@@ -125,18 +128,32 @@ def approve_set(proposal: str, home: Path, target: Target, delivery: Delivery) -
 @click.argument("home", metavar="HOME", type=click.Path(path_type=Path, file_okay=False))
 @json_option
 def write_proofs(home: Path) -> None:
-    """Write the proofs of all ended epochs to standard output, for `onward receipt verify`.
+    """Write the proofs of all ended epochs to standard output, for `verify --epochs`.
 
     From the database of a stopped node, or of a copy of its home: of one that ran when each of
-    these epochs ended.
+    these epochs ended. Exit 1 where it can prove only the first of them.
     """
-    node = read_home(home)
+    with _homes():
+        node = read_home(home)
     disk = open_home(node.data, node.genesis.chain_id)
     try:
-        text = join_epoch_proofs(epoch_proofs(disk.store, node.genesis)).decode()
+        proofs = epoch_proofs(disk.store, node.genesis)
+        ended = standing_of(disk.store, node.genesis).validators.epoch
     finally:
         disk.close()
-    answer({"epochs": text}, lambda _: click.echo(text, nl=False))
+    text = join_epoch_proofs(proofs).decode()
+
+    def show(_: Console) -> None:
+        click.echo(text, nl=False)
+        if len(proofs) < ended:
+            click.echo(
+                f"onward: {len(proofs)} of {ended} epochs: this node was away when epoch "
+                f"{len(proofs)} ended; ask one that ran then",
+                err=True,
+            )
+
+    document = {"epochs": text, "proved": len(proofs), "ended": ended}
+    answer(document, show, code=Exit.YES if len(proofs) == ended else Exit.NO)
 
 
 def changed(
@@ -188,8 +205,18 @@ def _as_json(member: Member) -> dict[str, str]:
     }
 
 
+@contextmanager
+def _homes() -> Iterator[None]:
+    """What is read from a home. Raises `UsageFault` where none is there: no chain said no."""
+    try:
+        yield
+    except RejectedError as error:
+        raise UsageFault(str(error)) from None
+
+
 def _key_of(home: Path) -> SigningKey:
-    return SigningKey(read_seed(home / KEY_NAME))
+    with _homes():
+        return SigningKey(read_seed(home / KEY_NAME))
 
 
 async def _ask(target: Target) -> dict[str, Any]:
@@ -201,7 +228,8 @@ async def _ask(target: Target) -> dict[str, Any]:
 
 async def _result_of(target: Target, home: Path, key: SigningKey) -> Ready:
     """The newest result that the newcomer's own node has computed."""
-    gateway = parse_config(read_bounded(home / CONFIG_NAME, CONFIG_BYTES_MAX)).gateway
+    with _homes():
+        gateway = parse_config(read_bounded(home / CONFIG_NAME, CONFIG_BYTES_MAX)).gateway
     endpoint = Endpoint(
         address=str(gateway.listen), public_key=key.public_key, plaintext=gateway.plaintext
     )

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from onward import limits
-from onward.consensus.journal import Floor, JournalRecord
 from onward.consensus.messages import Certificate, VoteKind
 from onward.errors import invariant
 from onward.ledger.block import LANE_START, Block, set_hash
@@ -70,9 +69,3 @@ def epoch_root(last: Block, validators: ValidatorSet) -> Block:
 def unsigned_final(block: Block, digest: bytes) -> Certificate:
     """The finalization of a block known to be final through a descendant; it never travels."""
     return Certificate(kind=VoteKind.FINALIZE, view=block.view, digest=digest, signatures=())
-
-
-def is_of_epoch(journal: tuple[JournalRecord, ...], epoch: int) -> bool:
-    """Whether a journal's segment holds the votes of this epoch: its floor says which."""
-    floors = [record.root.epoch for record in journal if isinstance(record, Floor)]
-    return bool(floors) and floors[0] == epoch

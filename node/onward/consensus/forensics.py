@@ -12,7 +12,7 @@ of the two chains, unless a node fetched the blocks instead of voting on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,18 +51,22 @@ def encode_record(certificates: tuple[Certificate, ...]) -> bytes:
 
 
 def find_fork(
-    left: Store, right: Store, chain_id: bytes, validators: ValidatorSet, verify: Verify
+    left: Store, right: Store, chain_id: bytes, sets: Sequence[ValidatorSet], verify: Verify
 ) -> Fork | None:
     """Compare two validators' databases of one chain; None where neither contradicts the other.
 
-    The evidence is verified, one piece for each cheater. Raises `CorruptionError`.
+    `sets`: the validators by epoch. The evidence is verified, one piece for each cheater. Raises
+    `CorruptionError`.
     """
     height = _first_difference(left, right)
     if height is None:
         return None
-    known = {(item.kind, item.view): item for item in _certificates(left, height)}
+    parent = _block(left, height - 1).block  # both have it, so both go on in one epoch
+    epoch = parent.epoch + parent.last
+    validators = sets[epoch]
+    known = {(item.kind, item.view): item for item in _certificates(left, height, epoch)}
     found: dict[int, Evidence] = {}
-    for other in _certificates(right, height):
+    for other in _certificates(right, height, epoch):
         kind = VoteKind(other.kind)
         for rival in (
             known.get((kind, other.view)),
@@ -95,10 +99,13 @@ def _differ(left: Store, right: Store, height: int) -> bool:
     return _block(left, height).block != _block(right, height).block
 
 
-def _certificates(store: Store, from_height: int) -> Iterator[Certificate]:
+def _certificates(store: Store, from_height: int, epoch: int) -> Iterator[Certificate]:
+    """Those of one epoch: in the next one views begin anew."""
     tip = read_tip(store)
     for height in range(from_height, 1 + (0 if tip is None else tip.height)):
         stored = _block(store, height)
+        if stored.block.epoch != epoch:
+            return
         try:
             yield from decode(BlockRecord, stored.record).certificates
             if stored.final:

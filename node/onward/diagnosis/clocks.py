@@ -30,7 +30,7 @@ def clock_findings(seen: Observations) -> tuple[Finding, ...]:
             found.append(finding)
     if abs(right) > seen.times.future_ms_max and len(clocks) > 1 and not found:
         found.append(_own_clock(right))
-    if not seen.is_whole:
+    if seen.is_alone:
         found.extend(_hearsay(seen))
     return tuple(found)
 

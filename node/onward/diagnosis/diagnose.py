@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from onward.diagnosis.clocks import clock_findings
+from onward.diagnosis.epochs import epoch_findings, weighed
 from onward.diagnosis.findings import (
     Certainty,
     Code,
@@ -63,13 +64,16 @@ def diagnose(seen: Observations) -> Diagnosis:
     clocks = tuple(
         item for item in clock_findings(seen) if not item.who or item.who[0] not in foreign
     )
-    heights = _height_findings(seen, foreign)
+    late = epoch_findings(seen)
+    heights = tuple(
+        item for item in _height_findings(seen, foreign) if not _who((item,)) <= _who(late)
+    )
     burdens = (*abstaining_findings(seen), *accused_findings(seen))
-    found = (*members, *chains, *clocks, *heights, *burdens)
+    found = weighed((*members, *chains, *clocks, *late, *heights, *burdens), seen)
     lost = _who(item for item in found if item.costs_vote)
     unseen = (
         frozenset()
-        if not seen.is_whole
+        if seen.is_alone
         else frozenset(node.name for node in seen.nodes if node.answer is None)
     )
     found += link_findings(seen, links, lost | unseen)
@@ -90,9 +94,14 @@ def _case(
         voters=tuple(
             node.answer
             for node in seen.answering
-            if node.answer is not None and node.name in linked
+            if node.answer is not None and (node.name in linked or _is_onlooker(node, seen))
         ),
     )
+
+
+def _is_onlooker(node: NodeSeen, seen: Observations) -> bool:
+    """Whether all that is known comes from a node that has no vote itself."""
+    return seen.is_alone and node.name not in seen.names
 
 
 def _who(findings: object) -> frozenset[str]:
@@ -181,7 +190,7 @@ def _stuck(case: _Case) -> Diagnosis:
     seen = case.seen
     lost = [item for item in case.findings if item.costs_vote]
     size = len(seen.names)
-    if not seen.is_whole and seen.answering and len(case.able) >= seen.quorum:
+    if seen.is_alone and seen.answering and len(case.able) >= seen.quorum:
         lost_links = [item for item in lost if item.code is Code.UNHEARD]
         if lost_links:
             return _stuck_from(case, lost_links)
@@ -284,7 +293,7 @@ def _height_findings(seen: Observations, foreign: frozenset[str]) -> tuple[Findi
     found = []
     for node in nodes:
         heights = [peer.height for peer in node.answer.peers] if node.answer is not None else []
-        reached = max(top, *heights) if heights and not seen.is_whole else top
+        reached = max(top, *heights) if heights and seen.is_alone else top
         late = None if node.answer is None else _late(node, node.answer, reached)
         if late is not None:
             found.append(late)

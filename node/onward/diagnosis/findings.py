@@ -38,6 +38,7 @@ class Code(StrEnum):
     HOME_WRONG = "home-wrong"
     OTHER_FORMAT = "other-format"
     OTHER_CHAIN = "other-chain"
+    OTHER_EPOCH = "other-epoch"
     STRANGER = "stranger"
     DISK_FULL = "disk-full"
     DISK_FAILED = "disk-failed"
@@ -78,6 +79,7 @@ PREDICATES: dict[Code, tuple[str, str]] = {
     Code.HOME_WRONG: ("cannot start from its home", "cannot start from their homes"),
     Code.OTHER_FORMAT: ("has a home of another format", "have homes of another format"),
     Code.OTHER_CHAIN: ("is on another chain", "are on another chain"),
+    Code.OTHER_EPOCH: ("is in an earlier epoch", "are in an earlier epoch"),
     Code.STRANGER: ("has somebody else at its address", "have somebody else at their addresses"),
     Code.DISK_FULL: ("has a full disk", "have full disks"),
     Code.DISK_FAILED: ("has a disk that fails", "have disks that fail"),

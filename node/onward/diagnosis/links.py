@@ -148,7 +148,7 @@ def link_findings(
         for link in links
         if link.is_up is False and not {link.dialer, link.listener} & explained
     ]
-    if not seen.is_whole:
+    if seen.is_alone:
         return _unheard(seen, down)
     found = []
     told: set[Link] = set()

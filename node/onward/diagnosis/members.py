@@ -76,7 +76,7 @@ def _absent(node: NodeSeen, seen: Observations) -> Finding | None:
             advice="look after its disk; the system's log may name it",
             certainty=Certainty.LIKELY,
         )
-    if seen.is_whole and _is_heard(node.name, seen):
+    if not seen.is_alone and _is_heard(node.name, seen):
         return _deaf_gateway(node)
     return _unanswered(node, seen)
 

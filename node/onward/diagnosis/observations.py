@@ -131,7 +131,10 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
-    """All that was seen. `names`: the validators in the genesis' order; `nodes`: those looked at.
+    """All that was seen. `names`: the validators of the newest epoch; `nodes`: who was looked at.
+
+    The names stand in the order in which nodes number them: of a pair the first one dials. Among
+    the nodes may be machines that are no validators, and some validators may be missing.
 
     `chain_id` is None where no genesis was at hand. `rise`: by how many blocks the highest
     finalized height grew in `watched_ms`. `is_last_look`: there is no more time to look again.
@@ -143,6 +146,7 @@ class Observations:
     nodes: tuple[NodeSeen, ...]
     times: Times
     chain_id: bytes | None = None
+    epoch: int = 0
     rise: int = 0
     watched_ms: int = 0
     is_last_look: bool = True
@@ -162,6 +166,11 @@ class Observations:
     def is_whole(self) -> bool:
         """Whether every validator was looked at, and not only heard of."""
         return {node.name for node in self.nodes} >= set(self.names)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether one node was looked at, of several."""
+        return len(self.nodes) == 1 and len(self.names) > 1
 
     @property
     def silence_ms(self) -> int:

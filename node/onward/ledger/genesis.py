@@ -7,7 +7,7 @@ of its RFC 8785 form, so white space does not matter and everything else does.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from onward import limits
@@ -20,6 +20,9 @@ from onward_proto.documents import DocumentError, canonical_document, parse_docu
 
 GENESIS_FORMAT = 1
 GENESIS_BYTES_MAX = 64 * 1024
+
+CONTROL_CHARACTERS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+"""What commands a terminal: names that everybody is shown hold none."""
 
 _NETWORK_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 
@@ -34,6 +37,10 @@ class Parameters:
     propose_age_ms: int = 30  # a leader proposes when the oldest pending batch is this old
     future_ms_max: int = 2_000  # how far a proposal's time may run ahead of a voter's clock
     past_ms_max: int = 30_000  # how far it may lag behind; at least 2 * timeout_ms_max
+
+
+_PARAMETERS = tuple(field.name for field in fields(Parameters))
+"""The keys of a genesis's `parameters`: all of them, and no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +123,6 @@ def parse_genesis(data: bytes) -> Genesis:
         raise MalformedError(f"genesis: {error}") from None
 
 
-_PARAMETERS = (
-    "timeout_ms",
-    "timeout_ms_max",
-    "heartbeat_ms",
-    "propose_age_ms",
-    "future_ms_max",
-    "past_ms_max",
-)
-
-
 def _read_genesis(document: dict[str, Any], canonical: bytes) -> Genesis:
     _keys(
         document,
@@ -184,9 +181,15 @@ def _validator(value: object) -> Validator:
     name = _text(document, "name")
     if not _NETWORK_NAME.fullmatch(name):
         raise MalformedError(f"genesis: validator name {name!r}: lower-case letters, digits, '-'")
-    return Validator(
-        name=name, organisation=_text(document, "organisation"), public_key=_key(document)
-    )
+    organisation = _text(document, "organisation")
+    # A proposal of other validators names these, and has room for no more.
+    size = len(organisation.encode("utf-8", "surrogatepass"))
+    if size > limits.PARTY_ID_BYTES_MAX or CONTROL_CHARACTERS.search(organisation):
+        raise MalformedError(
+            f"genesis: organisation of {name}: at most {limits.PARTY_ID_BYTES_MAX} bytes without "
+            f"control characters, got {organisation[: limits.PARTY_ID_BYTES_MAX]!r}"
+        )
+    return Validator(name=name, organisation=organisation, public_key=_key(document))
 
 
 def _party(value: object) -> GenesisParty:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from onward.errors import OnwardError, Unavailable
 from onward.ledger.genesis import Genesis
 from onward.network.definition import Network, NodePlace
+from onward.network.looking import read_config
 from onward.network.processes import last_words, running
 from onward.replica.answers import NodeStatus
 from onward.rpc.client import Client, Endpoint
+from onward.types import PublicKey
 
 READY_S_MAX = 30
 _POLL_S = 0.1
 _STATUS_MS = 1_000
 _CONNECT_S = 1.0
+_KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReport:
-    """One validator as it is seen from outside: `pid` and `status` None where there is none."""
+    """One validator as it is seen from outside: `pid` and `status` None where there is none.
+
+    `index`: its place in the genesis, which is its number at every node.
+    """
 
     node: NodePlace
+    index: int
     pid: int | None
     status: NodeStatus | None
 
@@ -43,14 +51,31 @@ def endpoints(network: Network) -> tuple[Endpoint, ...]:
     )
 
 
-def endpoints_at(address: str, genesis: Genesis) -> tuple[Endpoint, ...]:
-    """One address at which some validator of the genesis listens; `name@host:port` says which.
+def endpoints_at(
+    address: str, genesis: Genesis, further: Iterable[tuple[str, bytes]] = ()
+) -> tuple[Endpoint, ...]:
+    """One address at which a machine listens whose key is known; `name@host:port` says which.
 
-    Without a name every validator's key is tried: only the right one completes a handshake.
+    Known are the genesis' validators and those `further` ones; `key@host:port`, with the key in 64
+    hex digits, needs neither. Without a name every key is tried: only the right one completes a
+    handshake.
     """
     name, at, place = address.rpartition("@")
-    members = [item for item in genesis.validators.members if not at or item.name == name]
-    return tuple(Endpoint(address=place, public_key=item.public_key) for item in members)
+    if _KEY.fullmatch(name):
+        return (Endpoint(address=place, public_key=PublicKey(bytes.fromhex(name))),)
+    known = [(item.name, bytes(item.public_key)) for item in genesis.validators.members]
+    keys = dict.fromkeys(key for called, key in (*known, *further) if not at or called == name)
+    return tuple(Endpoint(address=place, public_key=PublicKey(key)) for key in keys)
+
+
+def further_keys(network: Network) -> tuple[tuple[str, bytes], ...]:
+    """Names and keys of machines that the genesis does not name, by the homes' configurations.
+
+    The operators put them there: they are believed as the genesis is.
+    """
+    configs = (read_config(node.home) for node in network.nodes)
+    found = (item for config in configs if config is not None for item in config.peers.keys)
+    return tuple(dict.fromkeys((name, bytes(key)) for name, key in found))
 
 
 def anyone_listens(places: Sequence[Endpoint]) -> bool:
@@ -82,12 +107,12 @@ async def reports(network: Network, client: Client) -> tuple[NodeReport, ...]:
         process = running(node)
         pid = None if process is None else process.pid
         if pid is None:
-            return NodeReport(node=node, pid=None, status=None)
+            return NodeReport(node=node, index=index, pid=None, status=None)
         try:
             status = await client.status(index, timeout_ms=_STATUS_MS)
         except OnwardError:
-            return NodeReport(node=node, pid=pid, status=None)
-        return NodeReport(node=node, pid=pid, status=status)
+            return NodeReport(node=node, index=index, pid=pid, status=None)
+        return NodeReport(node=node, index=index, pid=pid, status=status)
 
     return tuple(
         await asyncio.gather(*(ask(index, node) for index, node in enumerate(network.nodes)))
@@ -119,7 +144,7 @@ async def wait_ready(
             if report.node.name in names and report.pid is None:
                 words = last_words(network, report.node)
                 raise Unavailable(f"{report.node.name} ended at once: {words or 'see its log'}")
-        up = {report.node.name for report in found if report.pid is not None}
+        up = {report.index for report in found if report.pid is not None}
         ready = [
             report
             for report in found
@@ -158,9 +183,9 @@ async def wait_level(
         await asyncio.sleep(_POLL_S)
 
 
-def _meets(report: NodeReport, up: set[str], goal: int) -> bool:
+def _meets(report: NodeReport, up: set[int], goal: int) -> bool:
     """Whether a validator answers from `goal` or above, and is connected to all others that run."""
     if report.status is None or report.status.height < goal:
         return False
-    connected = {peer.validator for peer in report.status.peers if peer.up}
-    return up - {report.node.name} <= connected
+    connected = {peer.index for peer in report.status.peers if peer.up}
+    return up - {report.index} <= connected

@@ -30,7 +30,8 @@ from onward.network.access import now_ms
 from onward.network.definition import LOGS_NAME, Network, NodePlace
 from onward.network.looking import look_at_end, look_at_home, look_at_process, read_config
 from onward.network.processes import log_file
-from onward.replica.answers import NodeStatus
+from onward.network.voters import NewestSet, newest_set, voters_of
+from onward.replica.answers import NodeStatus, name_of
 from onward.rpc import tls
 from onward.rpc.client import Client, Endpoint
 from onward.runtime.config import CONFIG_BYTES_MAX, Listen, parse_config
@@ -93,13 +94,15 @@ def network_look(network: Network) -> Look:
     keys = _keys(genesis)
 
     async def look() -> Observations:
-        nodes = await asyncio.gather(
+        looked = await asyncio.gather(
             *(_look_at(node, log_file(network, node), keys) for node in network.nodes)
         )
+        newest = newest_set((node.answer for node in looked), genesis)
         return Observations(
             place=str(network.folder),
-            names=tuple(keys),
-            nodes=tuple(nodes),
+            names=newest.names,
+            nodes=_renamed(tuple(looked), keys, newest),
+            epoch=newest.epoch,
             times=_times(genesis.parameters),
             chain_id=genesis.chain_id,
             start_command=f"onward network up {network.folder}",
@@ -115,10 +118,11 @@ def home_look(home: Path) -> Look:
     """
     config = parse_config(read_bounded(home / CONFIG_NAME, CONFIG_BYTES_MAX))
     genesis = parse_genesis(read_bounded(home / GENESIS_NAME, GENESIS_BYTES_MAX))
-    keys = _keys(genesis)
+    keys = _keys(genesis) | {name: PublicKey(key) for name, key in config.peers.keys}
     if config.name not in keys:
         raise RejectedError(
-            RejectCode.NOT_FOUND, f"{home}: the genesis has no validator {config.name}"
+            RejectCode.NOT_FOUND,
+            f"{home}: {config.name} is in no set: neither in the genesis nor in peers.keys",
         )
     node = NodePlace(
         name=config.name,
@@ -130,10 +134,13 @@ def home_look(home: Path) -> Look:
     log = home.parent / LOGS_NAME / f"{node.name}.log"
 
     async def look() -> Observations:
+        looked = await _look_at(node, log, keys)
+        newest = newest_set((looked.answer,), genesis)
         return Observations(
             place=str(home),
-            names=tuple(keys),
-            nodes=(await _look_at(node, log, keys),),
+            names=newest.names,
+            nodes=_renamed((looked,), keys, newest),
+            epoch=newest.epoch,
             times=_times(genesis.parameters),
             chain_id=genesis.chain_id,
             start_command=f"onward node run --home {home}",
@@ -174,7 +181,9 @@ def _heard_at(
     answer = word.answer
     name = address if answer is None else answer.validator
     names = known or (name,)
-    if answer is not None and not known:
+    if answer is not None and answer.voters:
+        names = tuple(item.name for item in voters_of(answer))
+    elif answer is not None and not known:
         places = {peer.index: peer.validator for peer in answer.peers} | {answer.index: name}
         names = tuple(places[index] for index in sorted(places))
     times = Times() if genesis is None else _times(genesis.parameters)
@@ -201,6 +210,16 @@ def _heard_at(
         nodes=(node,),
         times=times,
         chain_id=None if genesis is None else genesis.chain_id,
+        epoch=0 if answer is None else answer.epoch,
+    )
+
+
+def _renamed(
+    nodes: tuple[NodeSeen, ...], keys: Mapping[str, PublicKey], newest: NewestSet
+) -> tuple[NodeSeen, ...]:
+    """The nodes as the newest epoch calls their keys."""
+    return tuple(
+        replace(node, name=name_of(keys[node.name], node.name, newest.voters)) for node in nodes
     )
 
 
@@ -316,7 +335,7 @@ def _top(answer: NodeStatus, seen: Observations) -> int:
     """How high the chain is by a node's word; one that is asked alone may itself be behind."""
     if seen.chain_id is not None and answer.chain_id != seen.chain_id:
         return 0
-    told = () if seen.is_whole else tuple(peer.height for peer in answer.peers)
+    told = () if not seen.is_alone else tuple(peer.height for peer in answer.peers)
     return max(answer.finalized_height, *told, 0)
 
 

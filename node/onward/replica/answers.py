@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from onward.ledger.chain import StoredTransaction
 from onward.replica.effects import Verdict
-from onward.types import Digest
+from onward.types import Digest, PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class PeerStatus:
     """What a node knows of another validator. `height`: how far that one says it has delivered.
 
     `heard_ago_ms`: since its last message, None where none came. `fault`: the last reason for which
-    there was no link, which may be long past: see `fault_ago_ms`.
+    there was no link, which may be long past: see `fault_ago_ms`. `epoch`: the newest it has said.
     """
 
     validator: str
@@ -48,6 +49,15 @@ class PeerStatus:
     heard_ago_ms: int | None = None
     fault: LinkFault = LinkFault.NONE
     fault_ago_ms: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voter:
+    """A validator of an epoch: the chain's name for it, and its key."""
+
+    name: str
+    public_key: PublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,8 @@ class NodeStatus:
     eyes, and is None when none has since its process began; `not_voted` says why it last did not
     vote on a proposal. `accused` names the validators against whom it holds evidence;
     `abstains` says that it only follows, because votes under its key are not in its journal.
+    `voters` are the validators of its epoch. Who is one of them is called as the chain calls it,
+    here and in `peers`; the others as in this node's configuration.
     """
 
     network: str
@@ -89,6 +101,17 @@ class NodeStatus:
     past_ms_max: int = 0
     accused: tuple[str, ...] = ()
     abstains: bool = False
+    voters: tuple[Voter, ...] = ()
+
+
+def name_of(key: bytes, configured: str, voters: Iterable[Voter]) -> str:
+    """What to call the machine of a key: as the chain does, if it is a validator.
+
+    Who is none keeps its name of the configuration, unless that has gone to another key.
+    """
+    named = {item.public_key: item.name for item in voters}
+    plain = f"{configured} (other key)" if configured in named.values() else configured
+    return next((name for held, name in named.items() if held == key), plain)
 
 
 def verdict_of(stored: StoredTransaction) -> Verdict:

@@ -24,7 +24,7 @@ from onward.ledger.block import (
     batch_signed_bytes,
     block_digest,
 )
-from onward.types import ValidatorIndex, ValidatorSet
+from onward.types import PublicKey, ValidatorIndex, ValidatorSet
 from onward_proto.canonical import encode
 
 if TYPE_CHECKING:
@@ -40,16 +40,32 @@ class VerifiedPage:
     end: EpochEnd | None  # where the last block ends its epoch
 
 
+def peers_of(
+    validators: ValidatorSet, me: PublicKey, seats: tuple[PublicKey, ...]
+) -> tuple[ValidatorIndex, ...]:
+    """Whom to ask for the chain: the validators, and behind them who else is known by a seat.
+
+    The others are asked because an epoch's own validators may all have been replaced since. Who has
+    no place in the set is numbered behind it, by its seat.
+    """
+    size = validators.size
+    placed = [place for place in range(size) if validators.public_key(place) != me]
+    others = [
+        size + seat
+        for seat, key in enumerate(seats)
+        if key != me and validators.index_of(key) is None
+    ]
+    return tuple(map(ValidatorIndex, (*placed, *others)))
+
+
 class CatchUp:
     """Whom to ask for the next page, and whether what came is the chain."""
 
     __slots__ = (
         "_asked_at_ms",
         "_chain_id",
-        "_me",
-        "_others",
-        "_peer",
-        "_size",
+        "_peers",
+        "_turns",
         "_useless",
         "_validators",
         "_verifier",
@@ -58,17 +74,24 @@ class CatchUp:
     )
 
     def __init__(
-        self, chain_id: bytes, me: ValidatorIndex, validators: ValidatorSet, verify: Verify
+        self,
+        chain_id: bytes,
+        validators: ValidatorSet,
+        verify: Verify,
+        *,
+        peers: tuple[ValidatorIndex, ...],
+        first: int = 0,
     ) -> None:
-        """Nothing is asked until `aim` says how far the others are."""
+        """Nothing is asked until `aim` says how far the others are.
+
+        `peers` are asked in turn, from the place `first` among them on.
+        """
         self._chain_id = chain_id
-        self._me = me
-        self._size = validators.size
-        self._others = self._size - (me < self._size)  # who only follows is behind the last place
+        self._peers = peers
+        self._turns = first
         self._validators = validators
         self._verify = verify
         self._verifier = VoteVerifier(chain_id, validators, verify)
-        self._peer = (me + 1) % self._size
         self._asked_at_ms: int | None = None
         self._useless = 0  # answers in a row that brought nothing
         self.target = 0
@@ -79,14 +102,14 @@ class CatchUp:
 
     def ask(self, height: int, now_ms: int) -> ValidatorIndex | None:
         """The peer to ask for what follows `height`, if it is time to ask."""
-        if not self._others or self.target <= height:
+        if not self._peers or self.target <= height:
             return None
         if self._asked_at_ms is not None:
             if now_ms < self._asked_at_ms + limits.CATCH_UP_RETRY_MS:
                 return None
-            self._turn()
+            self._turns += 1
         self._asked_at_ms = now_ms
-        return ValidatorIndex(self._peer)
+        return self._peer
 
     def next_at_ms(self, height: int) -> int | None:
         """When `ask` will next name a peer."""
@@ -104,11 +127,11 @@ class CatchUp:
         Raises `PeerFault` for a page that no honest peer sends.
         """
         target = self.target
-        if peer == self._peer and self._asked_at_ms is not None:
+        if self._asked_at_ms is not None and peer == self._peer:
             self._asked_at_ms = None
-            self._turn()
+            self._turns += 1
             self._useless += 1
-            if self._useless >= self._others:
+            if self._useless >= len(self._peers):
                 # Nobody has more: the hint that set the target was a lie, or comes again.
                 self.target, self._useless = root.height, 0
         entries = _entries_behind(root, page)
@@ -191,10 +214,10 @@ class CatchUp:
             raise PeerFault(f"block {height}: batches are not in delivery order")
         return tuple(heads)
 
-    def _turn(self) -> None:
-        self._peer = (self._peer + 1) % self._size
-        if self._peer == self._me:
-            self._peer = (self._peer + 1) % self._size
+    @property
+    def _peer(self) -> ValidatorIndex:
+        """Who was asked last, or is next."""
+        return self._peers[self._turns % len(self._peers)]
 
 
 def _entries_behind(root: Block, page: ChainPage) -> tuple[ChainEntry, ...]:

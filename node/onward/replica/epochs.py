@@ -340,8 +340,9 @@ class EpochMachine:
         return ValidatorIndex(self._places.get(seat, self.validators.size + seat))
 
     def _seat(self, place: int) -> int:
+        """A number behind all seats for a validator that the driver does not know."""
         size = self.validators.size
-        return place - size if place >= size else self._seats.get(place, place)
+        return place - size if place >= size else self._seats.get(place, len(self._keys) + place)
 
     def _inward(self, event: Event) -> Event | None:
         """An event as the epoch's machine understands it; None if it is not for it."""

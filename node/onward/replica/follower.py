@@ -15,7 +15,7 @@ from onward.errors import PeerFault, Unavailable
 from onward.ledger.store import Store
 from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.accusations import read_evidence
-from onward.replica.catchup import CatchUp
+from onward.replica.catchup import CatchUp, peers_of
 from onward.replica.config import ReplicaConfig
 from onward.replica.effects import Answer, Effects, Event, PeerUp, Received, Serve, Submitted
 from onward.replica.executor import Executor, commit_of, compare_result
@@ -31,12 +31,15 @@ class Follower:
         """`config.me` is not used. Raises `CorruptionError`."""
         standing = standing_of(store, config.genesis)
         self.validators = standing.validators
-        size = self.validators.size
         self._executor = Executor(store, config.contract_for, config.begin_block)
-        self._executor.enter_epoch(self.validators.epoch, size)
+        self._executor.enter_epoch(self.validators.epoch, self.validators.size)
         self._root, self._digest = standing.root, standing.final.digest
         self._catch_up = CatchUp(
-            config.genesis.chain_id, ValidatorIndex(size), self.validators, config.verify
+            config.genesis.chain_id,
+            self.validators,
+            config.verify,
+            peers=peers_of(self.validators, config.signer.public_key, config.seats),
+            first=1,  # the others begin behind their own place
         )
         self._poll_ms = 0
         self._end_height = -1

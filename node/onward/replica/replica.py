@@ -65,7 +65,7 @@ from onward.ledger.store import (
 )
 from onward.ledger.transaction import CheckedEnvelope
 from onward.replica.accusations import Accusations
-from onward.replica.catchup import CatchUp
+from onward.replica.catchup import CatchUp, peers_of
 from onward.replica.checkpoints import Checkpoints
 from onward.replica.config import ReplicaConfig
 from onward.replica.dissemination import Dissemination
@@ -144,7 +144,10 @@ class Replica:
             executor=self._executor,
             checkpoints=self._checkpoints,
         )
-        self._catch_up = CatchUp(genesis.chain_id, config.me, validators, config.verify)
+        peers = peers_of(validators, config.signer.public_key, config.seats)
+        self._catch_up = CatchUp(
+            genesis.chain_id, validators, config.verify, peers=peers, first=config.me
+        )
         self._checkpoints_at_ms = 0
         self._untold_at_ms: int | None = None  # when to tell signatures that nobody was told
         self._told_height = self._executor.height

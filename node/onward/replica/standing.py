@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onward.consensus.epochs import EpochEnd, epoch_root, unsigned_final
@@ -70,6 +71,14 @@ def validators_of(store: Store, genesis: Genesis, epoch: int) -> ValidatorSet | 
         return genesis.validators
     found = approved_set(StoredState(store), epoch)
     return None if found is None else found[0]
+
+
+def known_sets(store: Store, genesis: Genesis) -> Iterator[ValidatorSet]:
+    """The validators of epoch 0, 1, 2 … as far as the state knows them."""
+    epoch = 0
+    while (found := validators_of(store, genesis, epoch)) is not None:
+        yield found
+        epoch += 1
 
 
 def best_result(store: Store) -> Executed:

@@ -18,11 +18,11 @@ from onward.errors import MalformedError, Unavailable
 from onward.ledger.block import Block, block_digest
 from onward.ledger.chain import StoredBlock, StoredTransaction
 from onward.ledger.leaf import LedgerEvent, TransactionLeaf
-from onward.replica.answers import LinkFault, NodeStatus, PeerStatus, Submission, verdict_of
+from onward.replica.answers import LinkFault, NodeStatus, PeerStatus, Submission, Voter, verdict_of
 from onward.replica.effects import Verdict
 from onward.rpc.ports import Result
 from onward.rpc.status import failure_of
-from onward.types import Digest
+from onward.types import Digest, PublicKey
 from onward_proto.canonical import CanonicalError, decode, encode
 from onward_proto.v1 import gateway_pb2, peer_pb2
 
@@ -155,6 +155,7 @@ def status_out(status: NodeStatus) -> gateway_pb2.StatusReply:
                 heard_ago_ms=peer.heard_ago_ms,
                 fault=peer.fault,
                 fault_ago_ms=peer.fault_ago_ms,
+                epoch=peer.epoch,
             )
             for peer in status.peers
         ],
@@ -170,6 +171,9 @@ def status_out(status: NodeStatus) -> gateway_pb2.StatusReply:
         past_ms_max=status.past_ms_max,
         accused=status.accused,
         abstains=status.abstains,
+        voters=[
+            gateway_pb2.Voter(name=item.name, public_key=item.public_key) for item in status.voters
+        ],
     )
 
 
@@ -270,6 +274,9 @@ def status_in(message: gateway_pb2.StatusReply) -> NodeStatus:
         past_ms_max=message.past_ms_max,
         accused=tuple(message.accused),
         abstains=message.abstains,
+        voters=tuple(
+            Voter(name=item.name, public_key=PublicKey(item.public_key)) for item in message.voters
+        ),
     )
 
 
@@ -283,6 +290,7 @@ def _peer_status_in(peer: gateway_pb2.PeerStatus) -> PeerStatus:
         # A newer node may know kinds that this program does not.
         fault=LinkFault(peer.fault) if peer.fault in _LINK_FAULTS else LinkFault.REFUSED,
         fault_ago_ms=peer.fault_ago_ms,
+        epoch=peer.epoch,
     )
 
 

@@ -25,7 +25,7 @@ from onward.runtime.evidence_files import EvidenceFiles
 from onward.runtime.home import NodeHome
 from onward.runtime.inbox import Inbox
 from onward.runtime.reads import NodeReads
-from onward.runtime.reporting import RecentEvents, StatusReport, validator_names
+from onward.runtime.reporting import Heard, RecentEvents, StatusReport, validator_names
 from onward.runtime.verification import LoopVerifier
 from onward.storage.catch_up import chain_page
 from onward.storage.disk import NodeDisk
@@ -52,6 +52,7 @@ class PeerWatch:
         self._names = names
         self.heights: dict[ValidatorIndex, int] = {}
         self.heard_at_ms: dict[ValidatorIndex, int] = {}
+        self.epochs: dict[ValidatorIndex, int] = {}
 
     def peer_up(self, peer: ValidatorIndex) -> None:
         """Tell the replica."""
@@ -70,6 +71,7 @@ class PeerWatch:
         self.heard_at_ms[peer] = self._monotonic_ms()
         if isinstance(message, Packet):
             self.heights[peer] = max(message.height, self.heights.get(peer, 0))
+            self.epochs[peer] = max(message.epoch, self.epochs.get(peer, 0))
         await self._inbox.receive(peer, message, size)
 
     def failed(self, error: Exception) -> None:
@@ -131,8 +133,8 @@ def assemble(
     watch = PeerWatch(inbox, log, metrics, validator_names(home), clock.monotonic_ms)
     peers = PeerNetwork(_peer_settings(home, signer, identity), watch)
     events = RecentEvents(log, metrics, clock.monotonic_ms)
-    heard = {"heights": watch.heights, "heard_at_ms": watch.heard_at_ms}
-    status = StatusReport(home, replica, disk, peers, events, clock=clock, **heard)
+    heard = Heard(heights=watch.heights, epochs=watch.epochs, at_ms=watch.heard_at_ms)
+    status = StatusReport(home, replica, disk, peers, events, clock=clock, heard=heard)
     proofs = EvidenceFiles(home, lambda: replica.evidence, replica.validators_at, log, metrics)
     status.accused = proofs.accused
     reads = NodeReads(

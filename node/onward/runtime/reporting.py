@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from onward.errors import CorruptionError
 from onward.ledger.chain import read_block, read_tip
-from onward.replica.answers import NodeStatus, PeerStatus
+from onward.replica.answers import NodeStatus, PeerStatus, Voter, name_of
 from onward.replica.effects import Happened
 from onward.replica.epochs import EpochMachine
 from onward.rpc.peers import PeerNetwork
@@ -19,6 +20,8 @@ from onward.telemetry.metrics import Metrics
 from onward.types import Digest, ValidatorIndex
 
 _REASON_CHARACTERS_MAX = 200
+_FINALIZED = frozenset({"finalized", "caught_up"})
+"""What a vote and what a page brings: who only follows sees blocks become final by pages alone."""
 
 
 def _program_version() -> str:
@@ -47,7 +50,7 @@ class RecentEvents(EventSink):
         taken = tuple(events)
         super().happened(taken)
         for event in taken:
-            if event.name == "finalized":
+            if event.name in _FINALIZED:
                 self._finalized_at_ms = self._monotonic_ms()
             elif event.name == "not_voted":
                 self._not_voted_at_ms = self._monotonic_ms()
@@ -66,6 +69,15 @@ class RecentEvents(EventSink):
         return self._monotonic_ms() - self._not_voted_at_ms if self.not_voted else 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What each peer says it has delivered, its newest epoch, and when it last spoke: by seat."""
+
+    heights: Mapping[ValidatorIndex, int]
+    epochs: Mapping[ValidatorIndex, int]
+    at_ms: Mapping[ValidatorIndex, int]
+
+
 class StatusReport:
     """How one node is doing, put together when somebody asks."""
 
@@ -78,21 +90,16 @@ class StatusReport:
         events: RecentEvents,
         *,
         clock: Clock,
-        heights: Mapping[ValidatorIndex, int],
-        heard_at_ms: Mapping[ValidatorIndex, int],
+        heard: Heard,
     ) -> None:
-        """`heights`, `heard_at_ms`: what each peer says it has delivered, and when it last spoke.
-
-        `in_flight` is set once there is a gateway, `accused` once there are evidence files.
-        """
+        """`in_flight` is set once there is a gateway, `accused` once there are evidence files."""
         self._home = home
         self._replica = replica
         self._disk = disk
         self._peers = peers
         self._events = events
         self._clock = clock
-        self._heights = heights
-        self._heard_at_ms = heard_at_ms
+        self._heard = heard
         self._began_ms = clock.monotonic_ms()
         self.in_flight: Callable[[], int] = int
         self.accused: Callable[[], tuple[str, ...]] = tuple
@@ -104,11 +111,15 @@ class StatusReport:
         if tip is None or block is None:
             raise CorruptionError("the database holds no executed block")
         home, replica = self._home, self._replica
+        voters = tuple(
+            Voter(name=item.name, public_key=item.public_key) for item in replica.validators.members
+        )
+        names = tuple(name_of(item.public_key, item.name, voters) for item in home.seats.members)
         parameters = home.genesis.parameters
         return NodeStatus(
             network=home.genesis.network,
             chain_id=home.genesis.chain_id,
-            validator=home.config.name,
+            validator=names[home.index],
             index=home.index,
             height=tip.height,
             state_root=Digest(block.state_root),
@@ -120,7 +131,7 @@ class StatusReport:
             version=VERSION,
             peers=tuple(
                 self._peer(name, ValidatorIndex(index))
-                for index, name in enumerate(validator_names(home))
+                for index, name in enumerate(names)
                 if index != home.index
             ),
             now_ms=self._clock.now_ms(),
@@ -135,19 +146,21 @@ class StatusReport:
             past_ms_max=parameters.past_ms_max,
             accused=self.accused(),
             abstains=replica.abstains,
+            voters=voters,
         )
 
     def _peer(self, name: str, index: ValidatorIndex) -> PeerStatus:
-        heard_at_ms = self._heard_at_ms.get(index)
+        heard_at_ms = self._heard.at_ms.get(index)
         fault, fault_ago_ms = self._peers.fault(index)
         return PeerStatus(
             validator=name,
             index=index,
             up=self._peers.is_up(index),
-            height=self._heights.get(index, 0),
+            height=self._heard.heights.get(index, 0),
             heard_ago_ms=None if heard_at_ms is None else self._clock.monotonic_ms() - heard_at_ms,
             fault=fault,
             fault_ago_ms=fault_ago_ms,
+            epoch=self._heard.epochs.get(index, 0),
         )
 
 

@@ -28,6 +28,7 @@ from typing import Annotated, Protocol
 from onward import limits
 from onward.errors import CorruptionError, RejectCode
 from onward.ledger.block import set_hash
+from onward.ledger.genesis import CONTROL_CHARACTERS
 from onward.ledger.leaf import EVERYONE
 from onward.system.parties import NAMESPACE, StateReader
 from onward.types import Epoch, PublicKey, Validator, ValidatorSet
@@ -37,6 +38,7 @@ from onward_proto.canonical import CanonicalError, decode, encode, nested, raw, 
 _U53 = 2**53 - 1
 _NEWEST = "validators/newest"
 _PROPOSALS = "validators/proposal/"
+_PROPOSALS_END = "validators/proposal0"  # "0" follows "/": behind every name, whatever its letters
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?", re.ASCII)
 _FEWEST = 4
 """Fewer validators tolerate no liar: only a chain that began with fewer may go below."""
@@ -187,7 +189,7 @@ def describe(view: Reader) -> Json:
     data = view.get(_NEWEST)
     epoch = 0 if data is None else int(data)
     known = view.get(_set_key(epoch)) if epoch else None
-    rows = view.scan(_PROPOSALS, _PROPOSALS + "\uffff", limits.VALIDATORS_MAX)
+    rows = view.scan(_PROPOSALS, _PROPOSALS_END, limits.VALIDATORS_MAX)
     proposals = [(key.removeprefix(_PROPOSALS), decode(ProposalRecord, row)) for key, row in rows]
     return {
         "epoch": epoch,
@@ -282,6 +284,8 @@ def approve(ctx: ValidatorsContext, payload: Approve) -> None:
     record = None if data is None else decode(ProposalRecord, data)
     if record is None or record.proposal != payload.proposal:
         raise Refuse(RejectCode.NOT_FOUND, f"{payload.organisation} has no such open proposal")
+    if record.epoch != _newest(ctx) + 1:  # an approval sweeps the others away; this is the bolt
+        raise Refuse(RejectCode.STATE, f"it was for epoch {record.epoch}, which has its validators")
     voter = _voter(ctx, record.current)
     if voter in record.approved_by:
         raise Refuse(RejectCode.DUPLICATE, f"{voter} has approved it already")
@@ -330,6 +334,10 @@ def _check_set(members: Members, first_size: int) -> None:
     for item in members:
         if not _NAME.fullmatch(item.name):
             raise Refuse(RejectCode.VALIDATORS, f"{item.name!r} is no name of a validator")
+        if CONTROL_CHARACTERS.search(item.organisation):
+            raise Refuse(
+                RejectCode.VALIDATORS, f"a control character in {item.name}'s organisation"
+            )
 
 
 def _check_ready(ctx: ValidatorsContext, history: ChainHistory, record: ProposalRecord) -> None:
@@ -392,7 +400,7 @@ def _open_proposals(ctx: ValidatorsContext) -> list[ProposalRecord]:
 
 def _proposal_rows(ctx: ValidatorsContext) -> list[tuple[str, bytes]]:
     """One for each organisation in the newest set at most: an approval sweeps them away."""
-    return ctx.scan(_PROPOSALS, _PROPOSALS + "\uffff", limits.VALIDATORS_MAX)
+    return ctx.scan(_PROPOSALS, _PROPOSALS_END, limits.VALIDATORS_MAX)
 
 
 def _first_size(ctx: ValidatorsContext, payload: Propose, epoch: int) -> int:

@@ -489,6 +489,7 @@ class StatusReply(google.protobuf.message.Message):
     PAST_MS_MAX_FIELD_NUMBER: builtins.int
     ACCUSED_FIELD_NUMBER: builtins.int
     ABSTAINS_FIELD_NUMBER: builtins.int
+    VOTERS_FIELD_NUMBER: builtins.int
     network: builtins.str
     chain_id: builtins.bytes
     validator: builtins.str
@@ -530,6 +531,10 @@ class StatusReply(google.protobuf.message.Message):
     def accused(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The validators against whom this node holds evidence, by name."""
 
+    @property
+    def voters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Voter]:
+        """The validators of its epoch, in their order."""
+
     def __init__(
         self,
         *,
@@ -558,12 +563,31 @@ class StatusReply(google.protobuf.message.Message):
         past_ms_max: builtins.int = ...,
         accused: collections.abc.Iterable[builtins.str] | None = ...,
         abstains: builtins.bool = ...,
+        voters: collections.abc.Iterable[global___Voter] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "finalized_ago_ms", b"finalized_ago_ms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "abstains", b"abstains", "accused", b"accused", "chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_ago_ms", b"finalized_ago_ms", "finalized_height", b"finalized_height", "future_ms_max", b"future_ms_max", "heartbeat_ms", b"heartbeat_ms", "height", b"height", "in_flight", b"in_flight", "index", b"index", "network", b"network", "not_voted", b"not_voted", "not_voted_ago_ms", b"not_voted_ago_ms", "now_ms", b"now_ms", "past_ms_max", b"past_ms_max", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "timeout_ms_max", b"timeout_ms_max", "uptime_ms", b"uptime_ms", "validator", b"validator", "version", b"version", "view", b"view"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms", "abstains", b"abstains", "accused", b"accused", "chain_id", b"chain_id", "checkpoint_height", b"checkpoint_height", "epoch", b"epoch", "finalized_ago_ms", b"finalized_ago_ms", "finalized_height", b"finalized_height", "future_ms_max", b"future_ms_max", "heartbeat_ms", b"heartbeat_ms", "height", b"height", "in_flight", b"in_flight", "index", b"index", "network", b"network", "not_voted", b"not_voted", "not_voted_ago_ms", b"not_voted_ago_ms", "now_ms", b"now_ms", "past_ms_max", b"past_ms_max", "peers", b"peers", "state_root", b"state_root", "time_ms", b"time_ms", "timeout_ms_max", b"timeout_ms_max", "uptime_ms", b"uptime_ms", "validator", b"validator", "version", b"version", "view", b"view", "voters", b"voters"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_finalized_ago_ms", b"_finalized_ago_ms"]) -> typing.Literal["finalized_ago_ms"] | None: ...
 
 global___StatusReply = StatusReply
+
+@typing.final
+class Voter(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    public_key: builtins.bytes
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        public_key: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "public_key", b"public_key"]) -> None: ...
+
+global___Voter = Voter
 
 @typing.final
 class EvidenceRequest(google.protobuf.message.Message):
@@ -604,6 +628,7 @@ class PeerStatus(google.protobuf.message.Message):
     HEARD_AGO_MS_FIELD_NUMBER: builtins.int
     FAULT_FIELD_NUMBER: builtins.int
     FAULT_AGO_MS_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
     validator: builtins.str
     index: builtins.int
     up: builtins.bool
@@ -616,6 +641,8 @@ class PeerStatus(google.protobuf.message.Message):
     `tls`, `chain`, `refused`; empty when that never happened.
     """
     fault_ago_ms: builtins.int
+    epoch: builtins.int
+    """The newest epoch of which it has said something."""
     def __init__(
         self,
         *,
@@ -626,9 +653,10 @@ class PeerStatus(google.protobuf.message.Message):
         heard_ago_ms: builtins.int | None = ...,
         fault: builtins.str = ...,
         fault_ago_ms: builtins.int = ...,
+        epoch: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_heard_ago_ms", b"_heard_ago_ms", "heard_ago_ms", b"heard_ago_ms"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_heard_ago_ms", b"_heard_ago_ms", "fault", b"fault", "fault_ago_ms", b"fault_ago_ms", "heard_ago_ms", b"heard_ago_ms", "height", b"height", "index", b"index", "up", b"up", "validator", b"validator"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_heard_ago_ms", b"_heard_ago_ms", "epoch", b"epoch", "fault", b"fault", "fault_ago_ms", b"fault_ago_ms", "heard_ago_ms", b"heard_ago_ms", "height", b"height", "index", b"index", "up", b"up", "validator", b"validator"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_heard_ago_ms", b"_heard_ago_ms"]) -> typing.Literal["heard_ago_ms"] | None: ...
 
 global___PeerStatus = PeerStatus

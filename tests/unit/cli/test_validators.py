@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from pathlib import Path
+from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
+from onward.cli import validators
+from onward.cli.main import main
 from onward.cli.output import UsageFault
 from onward.cli.validators import changed
 from onward.system.validators import Member
 
 KEY = "ab" * 32
+GENESIS = Path(__file__).parents[2] / "vectors" / "receipts" / "genesis.json"
 
 
 def member(name: str, key: str = "00" * 32) -> Member:
@@ -41,3 +49,30 @@ def test_what_names_no_change_is_refused_before_anything_is_signed(
     """A proposal of the wrong set would be approved by people who trust its text."""
     with pytest.raises(UsageFault):
         changed(CURRENT, added, removed, rekeyed)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("proofs", "NOWHERE"),
+        ("propose", "--home", "NOWHERE", "--remove", "v1"),
+        ("ready", "--home", "NOWHERE"),
+        ("approve", KEY, "--home", "NOWHERE"),
+    ],
+    ids=lambda item: item[0],
+)
+def test_home_that_is_not_there_is_a_mistake_and_no_verdict(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 is a no of the chain, or of a home that proves too little."""
+
+    async def ask(_target: object) -> dict[str, Any]:
+        return {"epoch": 0, "validators": [], "proposals": [{"proposal": KEY, "organisation": "o"}]}
+
+    monkeypatch.setattr(validators, "_ask", ask)
+    words = [str(tmp_path / "none") if word == "NOWHERE" else word for word in arguments]
+    shared = () if words[0] == "proofs" else ("--genesis", str(GENESIS), "--node", "h:1")
+    done = CliRunner().invoke(main, ["validators", *words, *shared, "--json"])
+    answer = json.loads(done.stdout)
+    assert (done.exit_code, answer["code"]) == (2, "E_USAGE")
+    assert "cannot be read" in answer["message"]

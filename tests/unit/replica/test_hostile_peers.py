@@ -109,7 +109,8 @@ def catching_up(cluster: Cluster) -> tuple[CatchUp, Block]:
     genesis = cluster.genesis
     stored = read_block(cluster.stores[3], 0)
     assert stored is not None
-    return CatchUp(genesis.chain_id, peer(3), genesis.validators, verify), stored.block
+    peers = (peer(0), peer(1), peer(2))
+    return CatchUp(genesis.chain_id, genesis.validators, verify, peers=peers), stored.block
 
 
 def to_one(effects: Effects, index: int) -> list[Outbound]:

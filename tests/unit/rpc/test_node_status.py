@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from onward.replica.answers import LinkFault, NodeStatus, PeerStatus
+from onward.replica.answers import LinkFault, NodeStatus, PeerStatus, Voter
 from onward.rpc import convert
-from onward.types import Digest
+from onward.types import Digest, PublicKey
 from onward_proto.v1 import gateway_pb2
 
 OLD = NodeStatus(
@@ -37,6 +37,7 @@ FULL = replace(
             heard_ago_ms=0,
             fault=LinkFault.CHAIN,
             fault_ago_ms=70,
+            epoch=2,
         ),
     ),
     now_ms=1_750_000_000_500,
@@ -49,6 +50,7 @@ FULL = replace(
     timeout_ms_max=3_000,
     future_ms_max=2_000,
     past_ms_max=30_000,
+    voters=(Voter(name="v2", public_key=PublicKey(bytes(32))),),
 )
 
 

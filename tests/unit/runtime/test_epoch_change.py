@@ -6,6 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+import pytest
+from click.testing import CliRunner
+
+from onward.audit.epoch_verifier import read_epochs
+from onward.cli import validators
+from onward.cli.main import main
 from onward.crypto.signing import SigningKey
 from onward.ledger.chain import read_block
 from onward.ledger.transaction import Body, body_hash, seal_envelope
@@ -28,6 +34,7 @@ from .test_supervisor import (
 )
 
 NEWCOMER = 4
+NAMES = ("v0", "v1", "v2", "v3")
 
 
 def keys(index: int) -> SigningKey:
@@ -68,7 +75,7 @@ async def until(reached: Callable[[], bool]) -> None:
 
 
 async def test_a_fifth_node_joins_over_tls_and_the_network_needs_its_vote(
-    make_home: Callable[..., NodeHome],
+    make_home: Callable[..., NodeHome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The simulation has no sockets: here a stranger's key must come through the handshake."""
     first = await asyncio.to_thread(free_ports, 5)
@@ -116,9 +123,26 @@ async def test_a_fifth_node_joins_over_tls_and_the_network_needs_its_vote(
             await send(client, home, "validators.approve", vote, keys(index))
         await until(lambda: all(getattr(machine(node), "epoch", 0) == 1 for node in nodes))
         assert getattr(machine(follower), "is_validator", False)
-        assert (await client.status(0)).epoch == 1
+        status = await client.status(0)
+        assert (status.epoch, [voter.name for voter in status.voters]) == (1, [*NAMES, "v4"])
+        assert [peer.validator for peer in status.peers] == [*NAMES[1:], "v4"]
         await nodes[3].stop()  # four of five are a quorum only with the new one
         _, envelope = registration(home, "late")
         assert (await client.submit(envelope)).verdicts[0].code == "OK"
+        told = {peer.validator: peer.epoch for peer in (await client.status(0)).peers}
+        assert [told[name] for name in ("v1", "v2", "v4")] == [1, 1, 1]
     async with running(homes[NEWCOMER]) as again:
         assert getattr(machine(again), "epoch", 0) == 1
+    await asyncio.to_thread(auditor_is_led_on, homes[NEWCOMER], monkeypatch)
+
+
+def auditor_is_led_on(home: NodeHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the node kept of the change convinces whoever has the genesis; or it says it cannot."""
+    done = CliRunner().invoke(main, ["validators", "proofs", str(home.path)])
+    assert done.exit_code == 0, done.output
+    epochs = read_epochs(home.genesis.document, done.stdout.encode())
+    assert [len(epoch.keys) for epoch in epochs] == [4, 5]
+    monkeypatch.setattr(validators, "epoch_proofs", lambda *_: ())
+    done = CliRunner().invoke(main, ["validators", "proofs", str(home.path)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "0 of 1 epochs: this node was away when epoch 0 ended" in done.stderr

@@ -25,5 +25,8 @@ def test_recent_events_keep_the_age_of_the_last_block_and_of_the_last_refusal() 
     assert events.not_voted == "9000 ms ahead"
     events.happened((FINALIZED,))
     assert (events.finalized_ago_ms, events.not_voted_ago_ms) == (0, 700)
+    now_ms[0] += 100
+    events.happened((Happened(name="caught_up", fields=(("height", 9), ("blocks", 2))),))
+    assert events.finalized_ago_ms == 0  # who has no vote hears of blocks by pages alone
     counted = metrics.registry.get_sample_value("onward_events_total", {"name": "finalized"})
     assert counted == 2

@@ -9,6 +9,7 @@ from tests.unit.execution import worlds
 from tests.unit.execution.worlds import Chain, body, key
 
 from onward import limits
+from onward.errors import MalformedError
 from onward.execution.block import StoredHistory
 from onward.execution.overlay import StoredState
 from onward.ledger.chain import read_block
@@ -248,3 +249,43 @@ def test_history_is_below_the_block_that_is_executed(world: World) -> None:
     history = StoredHistory(world.chain.store, 1)
     assert history.log_at(0) == (0, read_block(world.chain.store, 0).log_root)  # type: ignore[union-attr]
     assert history.log_at(1) is None
+
+
+FAR = "\U0001f9ed"
+"""A character behind all that texts of before 1996 could hold; a genesis may name by it."""
+
+
+def test_a_proposal_of_whatever_organisation_is_void_once_another_is_approved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is left over would be approved by validators of a set that is none any more."""
+    current = members(*FOUR, v1=FAR)
+    world = World(monkeypatch, current)
+    stale = world.propose(members(*FOUR, "v4", v1=FAR), by="v1")
+    first = world.propose(members("v0", "v2", "v3", "v5"))
+    assert world.ready("v4") == world.ready("v5") == "OK"
+    assert [world.approve(first, by) for by in ("v0", "v2", "v3")] == ["OK"] * 3
+    vote = Approve(organisation=FAR, proposal=stale)
+    codes = [world.send("validators.approve", vote, f"validator {by}")[0] for by in FOUR]
+    assert codes == ["E_NOT_FOUND"] * 4
+    assert world.approved(1) == members("v0", "v2", "v3", "v5")
+
+
+@pytest.mark.parametrize("organisation", ["\x1b[2J", "two\nlines", "\x7f", "\x9b1A"])
+def test_a_name_that_would_command_a_terminal_is_no_organisations(
+    world: World, organisation: str
+) -> None:
+    """Everybody's terminal shows the names of the proposed; nobody asked for their colours."""
+    following = (*members(*FOUR), replace(members("v4")[0], organisation=organisation))
+    assert world.refusal(following) == "E_VALIDATORS"
+
+
+@pytest.mark.parametrize("organisation", ["o" * 65, "\u00e9" * 33, "\x1b[2J"])
+def test_genesis_whose_validators_could_never_be_replaced_is_none(
+    monkeypatch: pytest.MonkeyPatch, organisation: str
+) -> None:
+    """A proposal names the set that it replaces: what no proposal can hold must not be in a set."""
+    with pytest.raises(MalformedError, match="organisation of v0"):
+        World(monkeypatch, (replace(members("v0")[0], organisation=organisation), *members("v1")))
+    longest = replace(members("v0")[0], organisation=organisation[:1].replace("\x1b", "o") * 32)
+    assert World(monkeypatch, (longest, *members(*FOUR[1:]))).propose(members(*FOUR))
