@@ -30,7 +30,7 @@ _FAULT_KNOBS: tuple[tuple[FaultKind, int], ...] = (
 """How many of a thousand seeds have each kind turned on."""
 
 
-_LONG_ONE_IN = 12
+_LONG_ONE_IN = 24
 """One of so many seeds is a world of half a minute under a heavy load, the others are short."""
 
 _CHANGES_PERMILLE = 120
@@ -71,13 +71,13 @@ def _draw_length(seed: int, options: Options) -> Options:
     rng = random.Random(f"length/{seed}")
     if rng.randrange(_LONG_ONE_IN) == 0:
         return options
-    stable_at_ms = rng.randrange(2_500, 7_000)
+    stable_at_ms = rng.randrange(2_000, 5_500)
     return replace(
         options,
         stable_at_ms=stable_at_ms,
         duration_ms=stable_at_ms + 1_500,
-        blocks_min=12,
-        bodies_min=30,
+        blocks_min=8,
+        bodies_min=20,
         burst_every_ms=rng.choice((80, 120, 200)),
         burst_envelopes_max=rng.choice((1, 2, 4)),
         lull_ms=rng.choice((0, 1_000)),
