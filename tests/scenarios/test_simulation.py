@@ -20,6 +20,7 @@ from onward.simulation.campaign import run_campaign
 from onward.simulation.faults import Fault, FaultKind, Options
 from onward.simulation.mutants import MUTANTS, Mutant
 from onward.simulation.oracles import Violation
+from onward.simulation.plan import Settings
 from onward.simulation.report import CAMPAIGN_SEEDS_MIN, EXPECTED_KINDS, summarize
 from onward.simulation.run import CRASH, Result, build_world, run_seed, run_world
 from onward.simulation.schedule import draw_options, draw_schedule
@@ -275,7 +276,8 @@ def test_short_campaign_promises_no_kinds() -> None:
 
 def test_campaign_is_the_same_on_one_process_and_on_two() -> None:
     """How the seeds are spread decides nothing."""
-    alone, spread = (run_campaign(range(3), jobs, mutant="send-before-persist") for jobs in (1, 2))
+    settings = Settings(mutant="send-before-persist", validators=5)
+    alone, spread = (run_campaign(range(3), jobs, settings=settings) for jobs in (1, 2))
     assert len(alone.failed) == 3  # within the first moments, which makes them quick
     assert (spread.totals, spread.failed) == (alone.totals, alone.failed)
 

@@ -15,12 +15,14 @@ import click
 
 from onward.simulation.campaign import run_campaign
 from onward.simulation.mutants import MUTANTS
-from onward.simulation.report import Report, replay_command
-from onward.simulation.run import Result, run_seed
-from onward.simulation.shrink import plan_of, regression_test
+from onward.simulation.plan import Plan, Settings
+from onward.simulation.report import Report
+from onward.simulation.run import Result
+from onward.simulation.shrink import regression_test
 from onward.simulation.shrink import shrink as shrink_plan
 
 SEEDS_MAX = 1_000_000
+VALIDATORS = (4, 25)
 LINES_MAX = 100
 """So many lines tell how far a campaign is, however long it is."""
 
@@ -50,6 +52,11 @@ class SeedRange(click.ParamType[range]):
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--mutant", type=click.Choice(sorted(MUTANTS)), help="Plant this bug first.")
 @click.option(
+    "--validators",
+    type=click.IntRange(*VALIDATORS),
+    help="How many in each network; else most have 4, some 5 or 7.",
+)
+@click.option(
     "--shrink",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Cut the failing --seed down to what matters, and write it to this file as a test.",
@@ -59,9 +66,10 @@ def simulate(
     seeds: range | None,
     seed: int | None,
     jobs: int,
-    mutant: str | None,
-    shrink: Path | None,
     *,
+    mutant: str | None,
+    validators: int | None,
+    shrink: Path | None,
     as_json: bool,
 ) -> None:
     """Run seeded networks of validators through faults and liars, and check every promise.
@@ -69,19 +77,20 @@ def simulate(
     The same seed does the same thing on every machine. A seed that fails is printed with the
     command that replays it.
     """
+    settings = Settings(mutant=mutant or "", validators=validators)
     if (seeds is None) == (seed is None):
         raise click.UsageError("say either --seeds A:B or --seed N")
     if shrink is not None:
         if seed is None:
             raise click.UsageError("--shrink takes one --seed")
-        sys.exit(_shrink(seed, mutant or "", shrink))
+        sys.exit(_shrink(settings.plan(seed), shrink))
     if seed is not None:
-        sys.exit(_replay(seed, mutant or "", as_json=as_json))
+        sys.exit(_replay(settings.plan(seed), as_json=as_json))
     report = run_campaign(
         seeds or range(0),
         jobs,
-        mutant=mutant or "",
-        progress=_Progress(len(seeds or ()), mutant or ""),
+        settings=settings,
+        progress=_Progress(len(seeds or ()), settings),
         stop_at_failure=mutant is not None,
     )
     if as_json:
@@ -91,9 +100,8 @@ def simulate(
     sys.exit(0 if report.is_clean else 1)
 
 
-def _replay(seed: int, mutant: str, *, as_json: bool) -> int:
-    planted = MUTANTS[mutant]() if mutant else None
-    result = run_seed(seed, mutant=planted, trace=None if as_json else click.echo)
+def _replay(plan: Plan, *, as_json: bool) -> int:
+    seed, result = plan.seed, plan.run(None if as_json else click.echo)
     if as_json:
         document = {
             "seed": seed,
@@ -110,8 +118,8 @@ def _replay(seed: int, mutant: str, *, as_json: bool) -> int:
     return 1 if result.failure else 0
 
 
-def _shrink(seed: int, mutant: str, path: Path) -> int:
-    shrunk = shrink_plan(plan_of(seed, mutant), lambda line: click.echo(line, err=True))
+def _shrink(plan: Plan, path: Path) -> int:
+    seed, shrunk = plan.seed, shrink_plan(plan, lambda line: click.echo(line, err=True))
     if shrunk is None:
         click.echo(f"seed {seed} is clean: there is nothing to shrink")
         return 0
@@ -127,16 +135,16 @@ def _shrink(seed: int, mutant: str, path: Path) -> int:
 class _Progress:
     """Says how far the campaign is, on stderr; failures at once, with their replay."""
 
-    def __init__(self, total: int, mutant: str) -> None:
+    def __init__(self, total: int, settings: Settings) -> None:
         self._total = total
-        self._mutant = mutant
+        self._settings = settings
         self._every = max(10, total // LINES_MAX)
         self._began = time.monotonic()
 
     def __call__(self, done: int, result: Result) -> None:
         if result.failure:
             click.echo(f"seed {result.seed} failed: {result.failure}", err=True)
-            click.echo(f"  replay: {replay_command(result.seed, self._mutant)}", err=True)
+            click.echo(f"  replay: {self._settings.command(result.seed)}", err=True)
         if done % self._every == 0 or done == self._total:
             a_minute = 60 * done / max(time.monotonic() - self._began, 0.001)
             left_min = (self._total - done) / a_minute
@@ -150,7 +158,7 @@ def _print_report(report: Report) -> None:
     width = max(map(len, report.totals))
     for name, total in report.totals.items():
         click.echo(f"{name:<{width}}  {total:>12,}")
-    click.echo(f"{report.seeds} seeds, {report.seeds_per_second:.2f} a second")
+    click.echo(f"{report.seeds} seeds, {60 * report.seeds_per_second:.0f} a minute")
     for kind in report.missing:
         click.echo(f"never occurred and should have: {kind}")
     for result in report.failed:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from onward.simulation.mutants import MUTANTS
+from onward.simulation.plan import AS_DRAWN, Settings
 from onward.simulation.report import Report, summarize
-from onward.simulation.run import Result, run_seed
+from onward.simulation.run import Result
 
 _COLLECT_EVERY = 50_000  # allocations; Python's own 700 looks through a whole world each time
 
@@ -22,25 +22,25 @@ def run_campaign(
     seeds: Sequence[int],
     jobs: int = 1,
     *,
-    mutant: str = "",
+    settings: Settings = AS_DRAWN,
     progress: Progress | None = None,
     stop_at_failure: bool = False,
 ) -> Report:
     """Run the seeds, over `jobs` processes; each does the same however many there are."""
     began = time.monotonic()
     results: list[Result] = []
-    for result in _results(seeds, jobs, mutant):
+    for result in _results(seeds, jobs, settings):
         results.append(result)
         if progress is not None:
             progress(len(results), result)
         if result.failure and stop_at_failure:
             break
     results.sort(key=lambda item: item.seed)
-    return summarize(results, time.monotonic() - began, expect_kinds=not mutant)
+    return summarize(results, time.monotonic() - began, settings)
 
 
-def _results(seeds: Sequence[int], jobs: int, mutant: str) -> Iterator[Result]:
-    run = partial(run_one, mutant=mutant)
+def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Iterator[Result]:
+    run = partial(run_one, settings=settings)
     if jobs <= 1:
         yield from map(run, seeds)
         return
@@ -56,6 +56,6 @@ def settle_in() -> None:
     gc.set_threshold(_COLLECT_EVERY, 20, 100)
 
 
-def run_one(seed: int, mutant: str = "") -> Result:
-    """One seed, with the mutant of this name planted if there is one."""
-    return run_seed(seed, mutant=MUTANTS[mutant]() if mutant else None)
+def run_one(seed: int, settings: Settings) -> Result:
+    """One seed."""
+    return settings.plan(seed).run()

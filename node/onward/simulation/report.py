@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from onward.simulation.byzantine import LIAR_KINDS
 from onward.simulation.faults import FaultKind, Healing
+from onward.simulation.plan import AS_DRAWN, Settings
 from onward.simulation.run import Result
 
 CAMPAIGN_SEEDS_MIN = 300
@@ -77,6 +78,7 @@ class Report:
     missing: tuple[str, ...]
     seeds_per_second: float
     totals: dict[str, int]
+    settings: Settings
 
     @property
     def is_clean(self) -> bool:
@@ -88,7 +90,11 @@ class Report:
         return {
             "seeds": self.seeds,
             "failed": [
-                {"seed": item.seed, "failure": item.failure, "replay": replay_command(item.seed)}
+                {
+                    "seed": item.seed,
+                    "failure": item.failure,
+                    "replay": self.settings.command(item.seed),
+                }
                 for item in self.failed
             ],
             "missing": list(self.missing),
@@ -97,7 +103,7 @@ class Report:
         }
 
 
-def summarize(results: Sequence[Result], elapsed_s: float, *, expect_kinds: bool = True) -> Report:
+def summarize(results: Sequence[Result], elapsed_s: float, settings: Settings = AS_DRAWN) -> Report:
     """Add up the results of a campaign that took `elapsed_s`."""
     totals: Counter[str] = Counter()
     for result in results:
@@ -109,16 +115,12 @@ def summarize(results: Sequence[Result], elapsed_s: float, *, expect_kinds: bool
         "bodies": sum(result.bodies for result in results),
         "simulated_ms": sum(result.simulated_ms for result in results),
     }
-    complete = expect_kinds and len(results) >= CAMPAIGN_SEEDS_MIN
+    complete = not settings.mutant and len(results) >= CAMPAIGN_SEEDS_MIN
     return Report(
         seeds=len(results),
         failed=tuple(sorted((r for r in results if r.failure), key=lambda item: item.seed)),
         missing=tuple(kind for kind in EXPECTED_KINDS if not totals[kind]) if complete else (),
         seeds_per_second=len(results) / elapsed_s if elapsed_s > 0 else 0,
         totals={**named, **{name: totals[name] for name in sorted(totals)}},
+        settings=settings,
     )
-
-
-def replay_command(seed: int, mutant: str = "") -> str:
-    """What to type to see a seed again, event by event."""
-    return f"onward simulate --seed {seed}" + (f" --mutant {mutant}" if mutant else "")

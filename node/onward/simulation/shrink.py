@@ -12,11 +12,9 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from onward.simulation.byzantine import LIAR_KINDS
 from onward.simulation.faults import Fault, Options
-from onward.simulation.mutants import MUTANTS
-from onward.simulation.run import CRASH, Result, run_seed
-from onward.simulation.schedule import draw_options, draw_schedule
+from onward.simulation.plan import Plan
+from onward.simulation.run import CRASH, Result
 
 RUNS_MAX = 400
 """After so many runs the least found so far must do."""
@@ -31,38 +29,12 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Everything that decides a run."""
-
-    seed: int
-    options: Options
-    schedule: tuple[Fault, ...]
-    mutant: str = ""
-
-    def run(self) -> Result:
-        """The run."""
-        return run_seed(
-            self.seed,
-            options=self.options,
-            schedule=self.schedule,
-            mutant=MUTANTS[self.mutant]() if self.mutant else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shrunk:
     """The least plan that was found, how it fails, and how many runs it took."""
 
     plan: Plan
     failure: str
     runs: int
-
-
-def plan_of(seed: int, mutant: str = "") -> Plan:
-    """What a seed draws."""
-    options = draw_options(seed, LIAR_KINDS)
-    schedule = draw_schedule(seed, options)
-    return Plan(seed=seed, options=options, schedule=schedule, mutant=mutant)
 
 
 def kind_of(failure: str) -> str:

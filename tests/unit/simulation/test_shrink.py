@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from onward.cli.simulate import simulate
 from onward.simulation.faults import Fault, FaultKind, Options
+from onward.simulation.plan import Plan
 from onward.simulation.shrink import (
-    Plan,
     Shrunk,
     kind_of,
     regression_test,
