@@ -12,8 +12,6 @@ from onward.simulation.plan import AS_DRAWN, Settings
 from onward.simulation.report import Report, summarize
 from onward.simulation.run import Result
 
-_COLLECT_EVERY = 50_000  # allocations; Python's own 700 looks through a whole world each time
-
 Progress = Callable[[int, Result], None]
 """Called with the number of seeds done and the newest result."""
 
@@ -50,12 +48,22 @@ def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Iterator[Re
 
 
 def settle_in() -> None:
-    """A worker makes garbage by the seed: what it has loaded is none, and cycles are rare."""
+    """A worker makes garbage by the world: what it has loaded is none, and worlds are cleared away.
+
+    The collector by itself would let hundreds of them pile up, or look through each many times.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY, 20, 100)
+    gc.disable()
+
+
+def clear_away() -> None:
+    """After a run, when nobody holds its world any more."""
+    gc.collect()
 
 
 def run_one(seed: int, settings: Settings) -> Result:
-    """One seed."""
-    return settings.plan(seed).run()
+    """One seed, in a worker."""
+    result = settings.plan(seed).run()
+    clear_away()
+    return result

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from onward.simulation.campaign import settle_in
+from onward.simulation.campaign import clear_away, settle_in
 from onward.simulation.mutants import MUTANTS, ROOMS
 from onward.simulation.run import CRASH
 from onward.simulation.trials import try_seed
@@ -132,6 +132,7 @@ def score_one(name: str, seeds_max: int = SEEDS_MAX) -> Score:
         failure = try_seed(bug.trial, seeds, bug()).failure
         oracle = oracle_of(failure)
         seeds += 1
+        clear_away()
     return Score(
         name=name,
         room=next(room for room, bugs in ROOMS.items() if name in bugs),
