@@ -97,6 +97,8 @@ def simulate(
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
         _print_report(report)
+    if report.interrupted:
+        raise KeyboardInterrupt
     sys.exit(0 if report.is_clean else 1)
 
 
@@ -155,6 +157,8 @@ class _Progress:
 
 
 def _print_report(report: Report) -> None:
+    if report.interrupted:
+        click.echo("interrupted: this is what was done until then")
     width = max(map(len, report.totals))
     for name, total in report.totals.items():
         click.echo(f"{name:<{width}}  {total:>12,}")
@@ -163,4 +167,7 @@ def _print_report(report: Report) -> None:
         click.echo(f"never occurred and should have: {kind}")
     for result in report.failed:
         click.echo(f"seed {result.seed} failed: {result.failure}")
-    click.echo("clean" if report.is_clean else "NOT CLEAN")
+    if report.interrupted and not report.failed:
+        click.echo("clean as far as it went")
+    else:
+        click.echo("clean" if report.is_clean else "NOT CLEAN")

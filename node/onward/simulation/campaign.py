@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from onward.simulation.plan import AS_DRAWN, Settings
@@ -24,17 +26,25 @@ def run_campaign(
     progress: Progress | None = None,
     stop_at_failure: bool = False,
 ) -> Report:
-    """Run the seeds, over `jobs` processes; each does the same however many there are."""
+    """Run the seeds, over `jobs` processes; each does the same however many there are.
+
+    An interrupt ends it with the report of what was done: hours of seeds are not lost.
+    """
     began = time.monotonic()
     results: list[Result] = []
-    for result in _results(seeds, jobs, settings):
-        results.append(result)
-        if progress is not None:
-            progress(len(results), result)
-        if result.failure and stop_at_failure:
-            break
+    is_interrupted = False
+    try:
+        for result in _results(seeds, jobs, settings):
+            results.append(result)
+            if progress is not None:
+                progress(len(results), result)
+            if result.failure and stop_at_failure:
+                break
+    except KeyboardInterrupt:
+        is_interrupted = True
     results.sort(key=lambda item: item.seed)
-    return summarize(results, time.monotonic() - began, settings)
+    report = summarize(results, time.monotonic() - began, settings)
+    return replace(report, interrupted=is_interrupted)
 
 
 def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Iterator[Result]:
@@ -52,6 +62,7 @@ def settle_in() -> None:
 
     The collector by itself would let hundreds of them pile up, or look through each many times.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign hears it, and ends its workers
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -79,16 +79,18 @@ class Report:
     seeds_per_second: float
     totals: dict[str, int]
     settings: Settings
+    interrupted: bool = False
 
     @property
     def is_clean(self) -> bool:
-        """Whether no seed failed and nothing that should occur was absent."""
-        return not self.failed and not self.missing
+        """Whether all was done, no seed failed, and nothing that should occur was absent."""
+        return not self.failed and not self.missing and not self.interrupted
 
     def as_json(self) -> dict[str, object]:
         """The document that `onward simulate --json` prints."""
         return {
             "seeds": self.seeds,
+            "interrupted": self.interrupted,
             "failed": [
                 {
                     "seed": item.seed,
