@@ -20,7 +20,7 @@ class Silent:
         del to
         if self._left == 0:
             self._quiet = not self._quiet
-            self._left = self._kit.rng.randrange(50, 1_500)
+            self._left = self._kit.rng.randrange(20, 400)
         self._left -= 1
         if not self._quiet:
             return (message,)
