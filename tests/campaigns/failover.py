@@ -18,14 +18,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from tests.campaigns.figures import clean_up_on_sigterm, machine, progress, spread, tell
+from tests.campaigns.figures import (
+    add_folder,
+    clean_up_on_sigterm,
+    machine,
+    network_folder,
+    progress,
+    spread,
+    tell,
+    wall_clock,
+)
 from tests.support import namespaces
 from tests.support.observer import Observer, observing
 from tests.support.outages import ON_CABLES, Outage, begin, end, network_for, process_ids
@@ -44,6 +51,7 @@ FAULTS = (Outage.KILL, Outage.FREEZE, Outage.CUT)
 class Trial:
     """One fault: who, how blocks came to the others, how long until all was well again."""
 
+    at: str  # of the day, UTC
     leader: int
     next_s: float
     stall_s: float
@@ -63,7 +71,7 @@ async def fail_leader(
     before = process_ids(network)
     leader = await observer.leader()
     others = [index for index in range(len(network.nodes)) if index != leader]
-    since = time.monotonic()
+    at, since = wall_clock(), time.monotonic()
     await begin(network, fault, (leader,))
     waits = await observer.watch(others, since=since, for_s=watched_s)
     await load.more(1)
@@ -76,7 +84,7 @@ async def fail_leader(
     load.spread()
     if fault is not Outage.KILL and process_ids(network) != before:
         raise Unavailable(f"processes {before} became {process_ids(network)}: somebody ended")
-    return Trial(leader=leader, next_s=waits.next_s, stall_s=waits.stall_s, back_s=back_s)
+    return Trial(at=at, leader=leader, next_s=waits.next_s, stall_s=waits.stall_s, back_s=back_s)
 
 
 async def campaign(
@@ -126,6 +134,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--validators", type=int, default=4)
     parser.add_argument("--per-s", type=int, default=60, help="transactions a second")
+    add_folder(parser)
     parser.add_argument("--json", action="store_true", help="the figures as one JSON document")
     given = parser.parse_args()
     if given.fault in ON_CABLES and (reason := namespaces.why_not()):
@@ -134,8 +143,8 @@ def main() -> int:
     clean_up_on_sigterm()
     began = time.monotonic()
     with (
-        tempfile.TemporaryDirectory() as folder,
-        network_for(given.fault, Path(folder) / "network", validators=given.validators) as network,
+        network_folder(given.folder) as folder,
+        network_for(given.fault, folder, validators=given.validators) as network,
     ):
         found, load = asyncio.run(campaign(network, given.fault, given.trials, given.per_s))
     document = figures(given.fault, found, load)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from math import ceil
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -29,6 +34,29 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 def machine() -> dict[str, Any]:
     """What else the machine has to do matters to every time."""
     return {"processors": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+
+
+def wall_clock() -> str:
+    """Now, as the nodes' logs write it: a trial that stands out is looked up there."""
+    return datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """The option whose value `network_folder` takes."""
+    parser.add_argument(
+        "--folder", type=Path, help="make the network here and keep it, with its logs"
+    )
+
+
+@contextmanager
+def network_folder(kept: Path | None) -> Iterator[Path]:
+    """Where the campaign's network goes: the folder to keep, or one that goes at the end."""
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept / "network"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "network"
 
 
 def progress(line: str) -> None:

@@ -15,15 +15,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, cycle, islice
-from pathlib import Path
 from typing import Any
 
-from tests.campaigns.figures import clean_up_on_sigterm, machine, progress, spread, tell
+from tests.campaigns.figures import (
+    add_folder,
+    clean_up_on_sigterm,
+    machine,
+    network_folder,
+    progress,
+    spread,
+    tell,
+    wall_clock,
+)
 from tests.support import namespaces
 from tests.support.observer import Observer, observing
 from tests.support.outages import ON_CABLES, Outage, begin, end, network_for, process_ids
@@ -45,6 +52,7 @@ FAULTS = (Outage.FREEZE, Outage.SPLIT)
 class Trial:
     """One pause: who was away, and how blocks came after it."""
 
+    at: str  # when the pause was over; of the day, UTC
     away: tuple[int, ...]
     first_s: float
     next_s: float
@@ -73,7 +81,7 @@ async def pause(
     later = await observer.height(asked)
     if later != height:
         raise Unavailable(f"height {height} became {later} while no quorum was there")
-    since = time.monotonic()
+    at, since = wall_clock(), time.monotonic()
     await end(network, fault, away)
     waits = await observer.watch(everybody, since=since, for_s=WATCHED_S, above=height)
     await observer.settled()
@@ -81,6 +89,7 @@ async def pause(
     if process_ids(network) != before:
         raise Unavailable(f"processes {before} became {process_ids(network)}: somebody ended")
     return Trial(
+        at=at,
         away=tuple(away),
         first_s=waits.first_s,
         next_s=waits.next_s,
@@ -139,6 +148,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--pause-s", type=float, default=60)
     parser.add_argument("--per-s", type=int, default=60, help="transactions a second")
+    add_folder(parser)
     parser.add_argument("--json", action="store_true", help="the figures as one JSON document")
     given = parser.parse_args()
     if given.pause_s < ENDING_S:
@@ -149,8 +159,8 @@ def main() -> int:
     clean_up_on_sigterm()
     began = time.monotonic()
     with (
-        tempfile.TemporaryDirectory() as folder,
-        network_for(given.fault, Path(folder) / "network", validators=SIZE) as network,
+        network_folder(given.folder) as folder,
+        network_for(given.fault, folder, validators=SIZE) as network,
     ):
         found, load = asyncio.run(
             campaign(network, given.fault, given.trials, given.pause_s, given.per_s)

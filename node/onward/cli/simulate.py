@@ -162,7 +162,8 @@ def _print_report(report: Report) -> None:
     width = max(map(len, report.totals))
     for name, total in report.totals.items():
         click.echo(f"{name:<{width}}  {total:>12,}")
-    click.echo(f"{report.seeds} seeds, {60 * report.seeds_per_second:.0f} a minute")
+    pace = f"{60 * report.seeds_per_second:.0f} a minute"
+    click.echo(f"{report.seeds} seeds, {pace}, {report.cpu_seconds_per_seed:.2f} s of CPU each")
     for kind in report.missing:
         click.echo(f"never occurred and should have: {kind}")
     for result in report.failed:

@@ -105,7 +105,7 @@ class Knowledge:
 
     def highest_reach(self) -> int:
         """The highest view that may be entered."""
-        return max(self._reach(view) for view in self.notarized)
+        return self._reach(max(self.notarized))
 
     def ticket(self, view: int, parent_view: int | None = None) -> tuple[Certificate, ...]:
         """The proof that `view` may be entered: the notarized parent, nullifications since.
@@ -113,9 +113,9 @@ class Knowledge:
         Without `parent_view`: from the highest parent possible.
         """
         if parent_view is None:
-            fitting = [p for p in self.notarized if p < view and self._reach(p) >= view]
-            invariant(fitting, f"view {view} was entered without a ticket")
-            parent_view = max(fitting)
+            parent_view = max(p for p in self.notarized if p < view)
+            is_reached = self._reach(parent_view) >= view
+            invariant(is_reached, f"view {view} was entered without a ticket")
         since = range(parent_view + 1, view)
         return (self.notarized[parent_view], *(self.nullified[item] for item in since))
 
@@ -146,7 +146,11 @@ class Knowledge:
         return tuple(sorted(kept, key=lambda item: (item.view, item.kind)))
 
     def _reach(self, view: int) -> int:
-        """The first view after `view` that is not nullified."""
+        """The first view after `view` that is not nullified.
+
+        Of two notarized views the later one reaches at least as far: where the earlier one reaches
+        beyond it, everything in between is nullified, and so is what the later one has to pass.
+        """
         view += 1
         while view in self.nullified:
             view += 1

@@ -79,8 +79,10 @@ class Pursuit:
                 first_sight=before.first_sight and is_proposal and found == goal,
                 is_final=before.is_final or goal == final,
             )
-        self._fetches = {digest: at for digest, at in self._fetches.items() if digest in wanted}
-        self._questions = {key: item for key, item in self._questions.items() if key in wanted}
+        if self._fetches:
+            self._fetches = {key: at for key, at in self._fetches.items() if key in wanted}
+        if self._questions:
+            self._questions = {key: item for key, item in self._questions.items() if key in wanted}
         effects: list[CoreEffect] = []
         for digest, standing in wanted.items():
             effects += self._ask(digest, standing, now_ms)

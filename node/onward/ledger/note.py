@@ -39,6 +39,8 @@ _HASH_BYTES = 32
 _CHECKPOINT_LINES = 3
 _DASH = "— "
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_UNNAMED = re.compile(r"[\s+\x00-\x1f]")  # what a key's name may not hold
 _SIZE_MAX = 2**PROOF_HASHES_MAX - 1
 
 VerifySignature = Callable[[bytes, bytes, bytes], bool]
@@ -123,9 +125,7 @@ def note_signature(key: NoteKey, signature: bytes) -> NoteSignature:
 
 def is_key_name(name: str) -> bool:
     """Whether C2SP allows the name: not empty, no space, no plus, no control character."""
-    return bool(name) and not any(
-        character.isspace() or character == "+" or character < " " for character in name
-    )
+    return bool(name) and _UNNAMED.search(name) is None
 
 
 def parse_note(data: bytes) -> SignedNote:
@@ -142,7 +142,7 @@ def parse_note(data: bytes) -> SignedNote:
         decoded = data.decode()
     except UnicodeDecodeError as error:
         raise MalformedError(f"note is not UTF-8 at byte {error.start}") from None
-    if any(character < " " and character != "\n" for character in decoded):
+    if _CONTROL.search(decoded) is not None:
         raise MalformedError("note holds a control character")
     text, gap, block = decoded.rpartition("\n\n")
     if not gap or not text:

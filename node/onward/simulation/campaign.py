@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import resource
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -30,31 +32,43 @@ def run_campaign(
 
     An interrupt ends it with the report of what was done: hours of seeds are not lost.
     """
-    began = time.monotonic()
+    began, cpu_began_s = time.monotonic(), _cpu_s()
     results: list[Result] = []
     is_interrupted = False
     try:
-        for result in _results(seeds, jobs, settings):
-            results.append(result)
-            if progress is not None:
-                progress(len(results), result)
-            if result.failure and stop_at_failure:
-                break
+        with closing(_results(seeds, jobs, settings)) as coming:
+            for result in coming:
+                results.append(result)
+                if progress is not None:
+                    progress(len(results), result)
+                if result.failure and stop_at_failure:
+                    break
     except KeyboardInterrupt:
         is_interrupted = True
     results.sort(key=lambda item: item.seed)
-    report = summarize(results, time.monotonic() - began, settings)
+    elapsed_s, cpu_s = time.monotonic() - began, _cpu_s() - cpu_began_s
+    report = summarize(results, elapsed_s, cpu_s, settings)
     return replace(report, interrupted=is_interrupted)
 
 
-def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Iterator[Result]:
+def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Generator[Result, None, None]:
     run = partial(run_one, settings=settings)
     if jobs <= 1:
         yield from map(run, seeds)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, initializer=settle_in) as pool:
+    pool = context.Pool(jobs, initializer=settle_in)
+    try:
         yield from pool.imap_unordered(run, seeds)
+    finally:
+        pool.terminate()
+        pool.join()  # what a worker has used is known when it has been waited for
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and of the workers that have ended."""
+    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(item.ru_utime + item.ru_stime for item in spent)
 
 
 def settle_in() -> None:

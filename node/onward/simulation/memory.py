@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 CONTAINER_ITEMS_MAX = 5_000
 """Far above what a bounded queue reaches in a run, far below what a leak does."""
@@ -48,6 +49,7 @@ def _visit(
             _visit(item, f"{path}.{name}", items_max, look, depth + 1)
 
 
+@cache
 def _is_own(module: str) -> bool:
     return module.startswith(_OWN) and not module.startswith(_DISK)
 
