@@ -23,7 +23,9 @@ def quantile(values: Sequence[float], percent: int) -> float:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """How values are distributed, in hundredths."""
+    """How values are distributed, in hundredths; nothing of no values."""
+    if not values:
+        return {}
     return {
         "p50": round(quantile(values, 50), 2),
         "p99": round(quantile(values, 99), 2),

@@ -31,12 +31,14 @@ from tests.campaigns.figures import (
     tell,
     wall_clock,
 )
+from tests.campaigns.host import undisturbed
 from tests.support import namespaces
 from tests.support.observer import Observer, observing
 from tests.support.outages import ON_CABLES, Outage, begin, end, network_for, process_ids
 from tests.support.real_network import RealNetwork
 from tests.support.steady_load import SteadyLoad, steady_load
 
+from onward.bench.machine import host_taken, ticks
 from onward.errors import Unavailable
 from onward.simulation.pace import RESUME_MS
 
@@ -58,6 +60,7 @@ class Trial:
     next_s: float
     stall_s: float
     settled_s: float
+    taken: float  # share of the processors that the host took from then until the blocks came
 
 
 async def pause(
@@ -81,9 +84,10 @@ async def pause(
     later = await observer.height(asked)
     if later != height:
         raise Unavailable(f"height {height} became {later} while no quorum was there")
-    at, since = wall_clock(), time.monotonic()
+    at, since, before_ticks = wall_clock(), time.monotonic(), ticks()
     await end(network, fault, away)
     waits = await observer.watch(everybody, since=since, for_s=WATCHED_S, above=height)
+    taken = host_taken(before_ticks, ticks())
     await observer.settled()
     load.spread()
     if process_ids(network) != before:
@@ -95,49 +99,55 @@ async def pause(
         next_s=waits.next_s,
         stall_s=waits.stall_s,
         settled_s=time.monotonic() - since,
+        taken=taken,
     )
 
 
 async def campaign(
     network: RealNetwork, fault: Outage, trials: int, pause_s: float, per_s: int
-) -> tuple[Sequence[Trial], SteadyLoad]:
-    """All trials; nothing acknowledged is missing when this returns."""
-    found: list[Trial] = []
+) -> tuple[Sequence[Trial], Sequence[Trial], SteadyLoad]:
+    """All trials, and those that the host disturbed; then nothing acknowledged is missing."""
     pairs = list(islice(cycle(combinations(range(SIZE), 2)), trials))
     await network.start()
     async with (
         observing(network) as observer,
         steady_load(network, per_s=per_s, patience_s=pause_s + 60) as load,
     ):
-        for number, away in enumerate(pairs, 1):
-            found.append(
-                await pause(network, observer, load, fault=fault, away=away, pause_s=pause_s)
-            )
-            progress(f"{number:3}/{trials} {found[-1]}")
+        found, disturbed = await undisturbed(
+            trials,
+            lambda number: pause(
+                network, observer, load, fault=fault, away=pairs[number], pause_s=pause_s
+            ),
+        )
     progress(f"comparing {len(load.told)} acknowledged transactions with every validator's")
     await network.level(max(height for height, _ in load.told.values()))
     await network.expect_told(load.told)
-    return found, load
+    return found, disturbed, load
 
 
-def figures(fault: Outage, pause_s: float, found: Sequence[Trial], load: SteadyLoad) -> Any:
+def figures(
+    given: argparse.Namespace, found: Sequence[Trial], disturbed: Sequence[Trial], load: SteadyLoad
+) -> dict[str, Any]:
     """What came out, and whether it is what is promised."""
     names = ("first_s", "next_s", "stall_s", "settled_s")
     spreads = {name: spread([getattr(item, name) for item in found]) for name in names}
+    is_kept = spreads["next_s"].get("max", 0.0) <= RESUME_S_MAX
     return {
         "campaign": "pauses",
-        "fault": str(fault),
-        "pause_s": pause_s,
+        "fault": str(given.fault),
+        "pause_s": given.pause_s,
         "trials": len(found),
-        "passed": spreads["next_s"]["max"] <= RESUME_S_MAX and not load.failures,
+        "passed": is_kept and not load.failures and len(found) == given.trials,
         **spreads,
+        "disturbed_by_the_host": len(disturbed),
+        "next_s_disturbed": spread([item.next_s for item in disturbed]),
         "acknowledged": len(load.told),
         "missing": 0,  # or `expect_told` had raised
         "failures_seen_by_clients": len(load.failures),
         "failures": load.failures[:10],
         "longest_client_wait_s": round(load.longest_s, 2),
         "machine": machine(),
-        "each": [asdict(item) for item in found],
+        "each": [asdict(item) for item in (*found, *disturbed)],
     }
 
 
@@ -162,10 +172,10 @@ def main() -> int:
         network_folder(given.folder) as folder,
         network_for(given.fault, folder, validators=SIZE) as network,
     ):
-        found, load = asyncio.run(
+        outcome = asyncio.run(
             campaign(network, given.fault, given.trials, given.pause_s, given.per_s)
         )
-    document = figures(given.fault, given.pause_s, found, load)
+    document = figures(given, *outcome)
     document["seconds"] = round(time.monotonic() - began)
     tell(document, as_json=given.json)
     return int(not document["passed"])

@@ -15,6 +15,7 @@ from onward.bench.report import main_run
 
 RESAMPLES = 2_000
 PART = 0.95
+TAKEN_MAX = 0.02
 _SEED = 20_260
 
 FIGURES: tuple[tuple[str, Callable[[dict[str, Any]], float | None]], ...] = (
@@ -87,6 +88,7 @@ def _about(found: dict[str, Any]) -> dict[str, Any]:
         "rate": run["rate"],
         "holds": run["holds"],
         "verify_limit_per_s": run["verify"].get("limit_per_s"),
+        "host_taken": run.get("host_taken", 0.0),  # older documents do not say
     }
 
 
@@ -104,6 +106,12 @@ def _notes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         found.append(
             f"the machine verified {limits[0]} and {limits[1]} signatures per second and validator:"
             " compare the limit ratio, not the rates"
+        )
+    taken = a["host_taken"], b["host_taken"]
+    if max(taken) > TAKEN_MAX:
+        found.append(
+            f"the host took {taken[0]:.0%} and {taken[1]:.0%} of the processors away: compare "
+            "processor time, not latencies or rates"
         )
     found += [f"the {name} run did not hold" for name, it in (("first", a), ("second", b))
               if not it["holds"]]  # fmt: skip

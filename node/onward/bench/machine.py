@@ -20,6 +20,7 @@ VERIFIED_BYTES = 90
 _VERIFIED_MESSAGES = 512
 _CHUNK = 64
 _TICKS = os.sysconf("SC_CLK_TCK")
+_TICK_KINDS = 8  # user nice system idle iowait irq softirq steal; guests are in user
 
 
 def cores() -> int:
@@ -41,34 +42,28 @@ def describe() -> dict[str, Any]:
     }
 
 
-def verifications_per_second(seconds: float) -> float:
-    """How many signatures all cores verify in a second, one process on each."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifying:
+    """How fast signatures are verified, with one process on each core."""
+
+    per_s: float  # by all cores together
+    cpu_us: float  # processor time of one; who else uses the machine hardly changes it
+
+
+def measure_verifying(seconds: float) -> Verifying:
+    """Verify on all cores for so long."""
     count = cores()
     with multiprocessing.get_context("spawn").Pool(count) as pool:
         pool.map(_verify_for, [0.1] * count, chunksize=1)  # everybody is awake
-        return float(sum(pool.map(_verify_for, [seconds] * count, chunksize=1)))
+        found = pool.map(_verify_for, [seconds] * count, chunksize=1)
+    return Verifying(
+        per_s=sum(item.per_s for item in found),
+        cpu_us=sum(item.cpu_us for item in found) / count,
+    )
 
 
-def verification_cpu_us(seconds: float) -> float:
-    """Processor time of one verification while all cores verify.
-
-    Unlike a rate it hardly depends on who else uses the machine.
-    """
-    count = cores()
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
-        return sum(pool.map(_verify_cpu_us, [seconds] * count, chunksize=1)) / count
-
-
-def _verify_cpu_us(seconds: float) -> float:
-    before_s = time.process_time()
-    began_s = time.perf_counter()
-    rate = _verify_for(seconds)
-    done = rate * (time.perf_counter() - began_s)
-    return 1e6 * (time.process_time() - before_s) / done
-
-
-def _verify_for(seconds: float) -> float:
-    """Verify messages of which no two are equal, for so long; answers how many a second."""
+def _verify_for(seconds: float) -> Verifying:
+    """Verify messages of which no two are equal, for so long, in this process."""
     key = SigningKey(bytes(range(32)))
     messages = [
         number.to_bytes(8, "big") + bytes(VERIFIED_BYTES - 8)
@@ -77,14 +72,39 @@ def _verify_for(seconds: float) -> float:
     signed = [(message, key.sign(message)) for message in messages]
     public_key = key.public_key
     done = 0
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     while (elapsed := time.perf_counter() - began) < seconds:
         at = done % _VERIFIED_MESSAGES
         for message, signature in signed[at : at + _CHUNK]:
             if not verify(public_key, message, signature):
                 raise ValueError("a good signature did not verify")
         done += _CHUNK
-    return done / elapsed
+    cpu_s = time.process_time() - cpu_began
+    return Verifying(per_s=done / elapsed, cpu_us=1e6 * cpu_s / done)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticks:
+    """What all processors together have done since the machine began."""
+
+    total: int
+    taken: int  # by the host, for other machines, while somebody here wanted to run
+
+
+def ticks(file: Path = Path("/proc/stat")) -> Ticks:
+    """Until now; proc(5) tells the fields. Nothing passes where the kernel does not tell."""
+    try:
+        first = file.read_text(encoding="ascii").partition("\n")[0]
+    except OSError:
+        return Ticks(total=0, taken=0)
+    numbers = [int(word) for word in first.split()[1 : 1 + _TICK_KINDS]]
+    return Ticks(total=sum(numbers), taken=numbers[-1])
+
+
+def host_taken(before: Ticks, after: Ticks) -> float:
+    """The part (0 to 1) of all processors' time in between that the host gave to others."""
+    total = after.total - before.total
+    return round((after.taken - before.taken) / total, 3) if total > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,11 @@
 `limit_ratio` is client signatures in finalized, executed and accepted envelopes of one body each,
 per second, divided by (verifications per second of all cores / validators): every validator has to
 verify every client signature, so no network of these validators on this machine can exceed 1.
+
+`limit_ratio_cpu` of a run is the same in processor time: what the validators' verifications of
+those signatures take, divided by all that validators and generator used. It is the ratio that
+the run would have with all processors busy; a host that gives them to others does not change it.
+`host_taken` says how much of them it gave.
 """
 
 from __future__ import annotations
@@ -116,14 +121,17 @@ def run_document(record: RunRecord) -> dict[str, Any]:
         "holds": not complaints,
         "complaints": complaints,
         "limit_ratio": round(outcome.signatures / seconds / limit, 4),
+        "limit_ratio_cpu": _limit_ratio_cpu(record),
+        "host_taken": machine.host_taken(record.samples[0].ticks, record.samples[-1].ticks),
         "throughput": {
             "settled_per_s": round(outcome.settled / seconds, 1),
             "accepted_per_s": round(sum(item.accepted for item in outcome.windows) / seconds, 1),
             "signatures_per_s": round(outcome.signatures / seconds, 1),
         },
         "verify": {
-            "before_per_s": round(record.verified_before),
-            "after_per_s": round(record.verified_after),
+            "before_per_s": round(record.verified_before.per_s),
+            "after_per_s": round(record.verified_after.per_s),
+            "cpu_us": round(_verify_cpu_us(record), 2),
             "limit_per_s": round(limit, 1),
             "note": "all cores, network idle (it still makes empty blocks)",
         },
@@ -166,8 +174,21 @@ def run_document(record: RunRecord) -> dict[str, Any]:
 
 def limit_per_second(record: RunRecord) -> float:
     """Client signatures a second that no network of these validators here can exceed."""
-    mean = (record.verified_before + record.verified_after) / 2
+    mean = (record.verified_before.per_s + record.verified_after.per_s) / 2
     return mean / len(record.validators)
+
+
+def _verify_cpu_us(record: RunRecord) -> float:
+    return (record.verified_before.cpu_us + record.verified_after.cpu_us) / 2
+
+
+def _limit_ratio_cpu(record: RunRecord) -> float | None:
+    """None where a process was replaced: what the one before has used is gone with it."""
+    spent = _cpu_between(record.samples[0], record.samples[-1])
+    if spent is None or not sum(spent):
+        return None
+    needed_us = record.outcome.signatures * len(record.validators) * _verify_cpu_us(record)
+    return round(needed_us / (1e6 * sum(spent)), 4)
 
 
 def why_not(record: RunRecord) -> list[str]:
@@ -305,6 +326,9 @@ def _windows(record: RunRecord, limit: float) -> list[dict[str, Any]]:
                 "accepted_per_s": round(window.accepted / window_s, 1),
                 "signatures_per_s": round(window.signatures / window_s, 1),
                 "limit_ratio": round(window.signatures / window_s / limit, 4),
+                "host_taken": machine.host_taken(
+                    record.samples[number].ticks, record.samples[number + 1].ticks
+                ),
                 "latency_ms": window.latency.as_json(),
                 "validators_cpu_us_per_tx": _per(
                     None if spent is None else 1e6 * sum(spent[:-1]), window.settled

@@ -105,6 +105,7 @@ class Sample:
 
     at_s: float
     used: tuple[machine.Usage | None, ...]
+    ticks: machine.Ticks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +117,8 @@ class RunRecord:
     outcome: Outcome
     measured: Measured
     samples: tuple[Sample, ...]
-    verified_before: float
-    verified_after: float
+    verified_before: machine.Verifying
+    verified_after: machine.Verifying
     pace: tuple[Pace, Pace]
     disk_bytes: int
     loopback_bytes: int | None
@@ -193,7 +194,7 @@ class Bench:
         self._alone = alone
         self._runs = 0
         self._began_ms = now_ms()
-        self._verified: float | None = None
+        self._verified: machine.Verifying | None = None
         admin = network.wallet.load("admin")
         self._check = ChainCheck(network, ReadingParty(party=admin.party_id, signer=admin.signer))
 
@@ -375,14 +376,12 @@ class Bench:
             await asyncio.to_thread(read_evidence, network),
         )
 
-    async def _verify(self, plan: RunPlan) -> float:
-        """Verifications a second on all cores, with the network idle; that of the run before."""
+    async def _verify(self, plan: RunPlan) -> machine.Verifying:
+        """How all cores verify, with the network idle; found out after the run before."""
         if self._verified is None:
             self._progress("verifying signatures on all cores")
             await asyncio.sleep(_IDLE_S)
-            self._verified = await asyncio.to_thread(
-                machine.verifications_per_second, plan.verify_s
-            )
+            self._verified = await asyncio.to_thread(machine.measure_verifying, plan.verify_s)
         return self._verified
 
     async def _watch(
@@ -399,6 +398,7 @@ class Bench:
                 Sample(
                     at_s=time.monotonic(),
                     used=tuple(machine.usage(pid) if pid else None for pid in pids),
+                    ticks=machine.ticks(),
                 )
             )
             if number in (0, measured.windows):

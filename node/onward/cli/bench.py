@@ -372,6 +372,10 @@ def show_result(out: Console, result: dict[str, Any]) -> None:
     main = main_run(result)
     out.print()
     out.print(f"limit ratio {result['limit_ratio']} of the run at {main['rate'] or 'closed loop'}")
+    by_cpu = main.get("limit_ratio_cpu")
+    taken = main.get("host_taken", 0.0)
+    if by_cpu is not None:
+        out.print(f"in processor time {by_cpu}; the host took {taken:.1%} of the processors away")
     known = result["machine"]
     out.print(f"{known['cores']} cores of {known['cpu']}, Python {known['python']}")
     for item in result["runs"]:

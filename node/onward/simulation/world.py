@@ -48,6 +48,7 @@ from onward.simulation.disk import Loss, SimulatedDisk, SteppedDisk
 from onward.simulation.faults import Fault, FaultKind, Options
 from onward.simulation.host import Host, Machine, describe_all, describe_happened
 from onward.simulation.injector import DARK_MS, Injector
+from onward.simulation.lane_oracles import LaneOracles
 from onward.simulation.mutants import Mutant
 from onward.simulation.network import Network, links_between
 from onward.simulation.oracles import SafetyOracles, Violation, ends_in
@@ -102,6 +103,7 @@ class World:
         self.network = Network(self._source("network"), self.options)
         self.consortium = build_consortium(self.options, CONTRACTS)
         self.oracles = SafetyOracles(quorum_of(self.size))
+        self.lanes = LaneOracles(self.consortium.genesis.chain_id)
         self.pace = Pace()
         self.twin_routes = TwinRoutes(self._source("twins"))
         self._proofs = QuorumProofs(self.consortium.genesis, self.oracles.epochs)
@@ -423,6 +425,7 @@ class World:
             self.oracles.on_commit(host.name, effects.commit)
             self._expect_valid(host, effects.commit)
             self.pace.on_commit(host.name, self.now_ms)
+        self.lanes.on_effects(host.name, effects)
         self._proofs.on_effects(host.name, effects)
         for end in ends_in(effects.store):
             self.oracles.on_end(host.name, end)

@@ -45,6 +45,16 @@ def test_a_faster_machine_is_pointed_out() -> None:
     assert any("compare the limit ratio" in note for note in notes)
 
 
+def test_a_host_that_took_processors_away_is_pointed_out() -> None:
+    """Latencies and rates of such a run say nothing of ours."""
+    assert not compare(bench_result(1_000), bench_result(1_000))["notes"]
+    other = bench_result(1_000)
+    other["runs"][-1]["host_taken"] = 0.3
+    assert any(
+        "the host took 0% and 30%" in note for note in compare(bench_result(1_000), other)["notes"]
+    )
+
+
 @pytest.mark.parametrize("missing", ["machine", "limit_ratio", "runs"])
 def test_a_document_that_lacks_something_is_refused(missing: str) -> None:
     document = bench_result(1_000)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from onward.bench.chain_check import Checked, Pace
 from onward.bench.histogram import Histogram
 from onward.bench.lanes import LaneFacts
-from onward.bench.machine import Usage
+from onward.bench.machine import Ticks, Usage, Verifying, host_taken, ticks
 from onward.bench.outcome import Measured, Outcome, Window
 from onward.bench.report import check_document, document, limit_per_second, run_document, why_not
 from onward.bench.runner import RunPlan, RunRecord, Sample
@@ -48,11 +49,12 @@ def record(*, settled_per_s: float = RATE, latency_ms: float = 40.0) -> RunRecor
                     Usage(cpu_s=float(number), rss_bytes=1_000, written_bytes=None)
                     for _ in range(5)
                 ),
+                ticks=Ticks(total=1_000 * number, taken=100 * number),
             )
             for number in range(7)
         ),
-        verified_before=12_000.0,
-        verified_after=12_000.0,
+        verified_before=Verifying(per_s=12_000.0, cpu_us=100.0),
+        verified_after=Verifying(per_s=12_000.0, cpu_us=300.0),
         pace=(Pace(at_s=10.0, height=5, view=6), Pace(at_s=40.0, height=305, view=306)),
         disk_bytes=13_200_000,
         loopback_bytes=None,
@@ -102,6 +104,30 @@ def test_figures_are_per_transaction_and_per_second_of_the_measured_time() -> No
     assert found["processes"][0]["cpu_part"] == 0.2
     assert found["cpu_us_per_tx"] == {"validators": 8_000.0, "generator": 2_000.0}
     assert found["wire"]["peer_bytes_per_tx"] is None
+
+
+def test_the_ratio_in_processor_time_does_not_ask_how_much_of_a_processor_there_was() -> None:
+    """Five processes used 30 s each, in which four validators verified 6 000 signatures."""
+    found = run_document(record())
+    assert found["verify"]["cpu_us"] == 200.0
+    assert found["limit_ratio_cpu"] == pytest.approx(6_000 * 4 * 200e-6 / (5 * 6))
+    gone = record()
+    last = replace(gone.samples[-1], used=(None, *gone.samples[-1].used[1:]))
+    replaced = replace(gone, samples=(*gone.samples[:-1], last))
+    assert run_document(replaced)["limit_ratio_cpu"] is None
+
+
+def test_what_the_host_took_is_told_of_the_run_and_of_each_window() -> None:
+    found = run_document(record())
+    assert found["host_taken"] == found["windows"][3]["host_taken"] == 0.1
+
+
+def test_ticks_are_those_of_the_kernel_and_guests_do_not_count_twice(tmp_path: Path) -> None:
+    """proc(5): user nice system idle iowait irq softirq steal guest guest_nice."""
+    told = tmp_path / "stat"
+    told.write_text("cpu  10 20 30 400 5 0 5 30 7 9\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert ticks(told) == Ticks(total=500, taken=30)
+    assert host_taken(ticks(tmp_path / "nothing"), ticks(tmp_path / "nothing")) == 0.0
 
 
 def test_a_rate_that_was_followed_holds() -> None:
