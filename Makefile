@@ -41,7 +41,7 @@ simulate: .venv ## hundreds of seeded worlds of faults (SEEDS=A:B, JOBS=N)
 	@$(BIN)/onward simulate --seeds $(SEEDS) --jobs $(JOBS) $(ARGS)
 
 exhaust: .venv ## every state of the vote rules, every twins schedule of three views (minutes)
-	@$(BIN)/python -m tests.spec.exhaust $(ARGS)
+	@$(BIN)/python -m tests.spec.exhaust --jobs $(JOBS) $(ARGS)
 
 model: .venv ## docs/spec/consensus.pml, whole and with each rule taken away (needs spin and gcc)
 	@$(BIN)/python -m tests.spec.model

@@ -50,8 +50,8 @@ def feed(view: View, arguments: Arguments) -> Json:
 def changes(view: View, arguments: Arguments) -> Json:
     """`agreement_id`, `from_ms`, `to_ms` (now if left out): what it allowed then and allows since.
 
-    At most `limits.CHANGES_MAX` turns of each agreement on the path are looked at; `complete` says
-    whether those were all.
+    At most `limits.CHANGES_MAX` turns of each agreement on the path are looked at, and so many
+    agreements that it superseded; `complete` says whether those were all.
     """
     agreement_id = arguments.id("agreement_id")
     from_ms = arguments.whole("from_ms", 0, limits.TIME_MS_MAX)
@@ -61,10 +61,10 @@ def changes(view: View, arguments: Arguments) -> Json:
         raise refuse(Code.FORMAT, "from_ms lies behind to_ms", rule="")
     line = line_of(view, current_of(view, find_agreement(view, agreement_id)))
     require_path_reader(view, line, "these changes")
-    earlier, later = _line_at(view, line, from_ms), _line_at(view, line, to_ms)
+    earlier, complete = _line_at(view, line, from_ms)
+    later, _ = _line_at(view, line, to_ms)
     before, after = _standing_at(earlier, from_ms), _standing_at(later, to_ms)
     steps: list[Json] = []
-    complete = True
     seen = {one.agreement_id for one in (*earlier, *later)}
     for item in sorted(seen):
         turns, all_of_them = _turns(view, item)
@@ -100,16 +100,23 @@ def _standing_at(line: Line, at_ms: int) -> Json | None:
     return None if line[0].accepted_at_ms > at_ms else standing_json(line, at_ms)
 
 
-def _line_at(view: View, line: Line, at_ms: int) -> Line:
-    return tuple(_as_of(view, agreement, at_ms) for agreement in line)
+def _line_at(view: View, line: Line, at_ms: int) -> tuple[Line, bool]:
+    """The line as of then; False where what held then is further back than is looked."""
+    found = [_version_at(view, agreement, at_ms) for agreement in line]
+    return tuple(_as_of(view, item, at_ms) for item, _ in found), all(it for _, it in found)
+
+
+def _version_at(view: View, agreement: AgreementRecord, at_ms: int) -> tuple[AgreementRecord, bool]:
+    """The agreement, or the one that it amended, which held then; False: it was not reached."""
+    for _ in range(limits.CHANGES_MAX):
+        if agreement.accepted_at_ms <= at_ms or agreement.supersedes_id is None:
+            return agreement, True
+        agreement = find_agreement(view, agreement.supersedes_id)
+    return agreement, False
 
 
 def _as_of(view: View, agreement: AgreementRecord, at_ms: int) -> AgreementRecord:
-    """The agreement, or the one that it amended, with what had turned it by then and no more."""
-    for _ in range(limits.CHANGES_MAX):
-        if agreement.accepted_at_ms <= at_ms or agreement.supersedes_id is None:
-            break
-        agreement = find_agreement(view, agreement.supersedes_id)
+    """The agreement with what had turned it by then, and no more."""
     turns, _ = _turns(view, agreement.agreement_id)
     if any(turn["event"] == "agreement.terminate" for turn in turns):
         agreement = changed(agreement, terminates_at_ms=None)

@@ -1,15 +1,19 @@
 """The whole of what `make test` does in a smaller scope: every state, and every twins schedule.
 
-    .venv/bin/python -m tests.spec.exhaust          all of it, some minutes; also `make exhaust`
-    .venv/bin/python -m tests.spec.exhaust twins    the twins alone, or: states
+    .venv/bin/python -m tests.spec.exhaust            all of it, some minutes; also `make exhaust`
+    .venv/bin/python -m tests.spec.exhaust twins      the twins alone, or: states
+    .venv/bin/python -m tests.spec.exhaust --jobs 2   on two processes; it finds the same
 
 Exit status 1 and the schedule, when something is broken.
 """
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import product
 
 from tests.spec.small_scope import Scope
 from tests.spec.twin_schedules import SIZE, SPLITS, Broken, explore
@@ -23,44 +27,72 @@ SCOPES = {
 TWIN_VIEWS = (2, 3)
 
 
-def say(line: str) -> None:
-    """At once, for this takes a while."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+@dataclass(frozen=True, slots=True)
+class States:
+    """Every state of the vote rules in one scope."""
 
+    scope: str
 
-def exhaust_states() -> None:
-    """Every state of the vote rules."""
-    for name, scope in SCOPES.items():
+    def look(self) -> str:
+        """What was found, in a line. Raises `Broken`."""
+        scope = SCOPES[self.scope]
         broken = scope.violation()
-        say(f"{name}: {scope.states} states, {broken or 'every invariant holds'}")
         if broken:
-            raise Broken(broken)
+            raise Broken(f"{self.scope}: {broken}")
+        return f"{self.scope}: {scope.states} states, every invariant holds"
 
 
-def exhaust_twins() -> None:
+@dataclass(frozen=True, slots=True)
+class Twins:
     """Every schedule of the real core with one pair of twins."""
-    for views in TWIN_VIEWS:
-        for twin in range(SIZE):
-            figures = explore(twin, views, names_twins=True)
-            told = ", ".join(f"{name} {count}" for name, count in asdict(figures).items())
-            say(f"twin {twin}, {views} views: {told}")
-            if figures.schedules != len(SPLITS) ** views:
-                raise Broken(f"twin {twin}, {views} views: schedules were left out")
+
+    views: int
+    twin: int
+
+    def look(self) -> str:
+        """What was found, in a line. Raises `Broken`."""
+        figures = explore(self.twin, self.views, names_twins=True)
+        name = f"twin {self.twin}, {self.views} views"
+        if figures.schedules != len(SPLITS) ** self.views:
+            raise Broken(f"{name}: schedules were left out")
+        told = ", ".join(f"{name} {count}" for name, count in asdict(figures).items())
+        return f"{name}: {told}"
 
 
-def main(parts: list[str]) -> int:
-    """Prints a line per part; 1 when something is broken."""
+Part = States | Twins
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "states": tuple(States(name) for name in SCOPES),
+    "twins": tuple(Twins(views, twin) for views, twin in product(TWIN_VIEWS, range(SIZE))),
+}
+
+
+def look(part: Part) -> tuple[str, bool]:
+    """A line for people, and whether all is well: an error's notes do not cross processes."""
     try:
-        if parts in ([], ["states"]):
-            exhaust_states()
-        if parts in ([], ["twins"]):
-            exhaust_twins()
+        return part.look(), True
     except Broken as broken:
-        say(f"BROKEN: {broken} {' '.join(getattr(broken, '__notes__', ()))}")
-        return 1
-    return 0
+        return f"BROKEN: {broken} {' '.join(getattr(broken, '__notes__', ()))}", False
+
+
+def main() -> int:
+    """Prints a line per part, as it ends; 1 when something is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=tuple(PARTS))
+    parser.add_argument("--jobs", type=int, default=1)
+    given = parser.parse_args()
+    chosen = (
+        PARTS[given.part] if given.part else tuple(part for all_ in PARTS.values() for part in all_)
+    )
+    is_well = True
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        # The largest come last in the list, and one that began last would be waited for alone.
+        for line, is_part_well in pool.imap_unordered(look, reversed(chosen)):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()  # this takes a while
+            is_well = is_well and is_part_well
+    return int(not is_well)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

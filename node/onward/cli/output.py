@@ -171,6 +171,10 @@ def fail(error: Exception, *, as_json: bool) -> int:
     return int(exit_code)
 
 
+# A path of the command line that cannot be: to try again does not help.
+_WRONG_PATHS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 def describe(error: Exception) -> tuple[str, str, str]:
     """The code, the rule (or "") and the sentence of an error."""
     match error:
@@ -186,7 +190,8 @@ def describe(error: Exception) -> tuple[str, str, str]:
             return "E_CORRUPTION", "", str(error)
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
-            return "E_UNAVAILABLE", "", f"{where}{error.strerror or error}"
+            code = "E_USAGE" if isinstance(error, _WRONG_PATHS) else "E_UNAVAILABLE"
+            return code, "", f"{where}{error.strerror or error}"
         case _:
             return "E_FAULT", "", f"{type(error).__name__}: {error}"
 
@@ -203,7 +208,7 @@ def exit_code_of(error: Exception) -> Exit:
         case click.ClickException():
             return Exit.USAGE
         case OSError():
-            return Exit.UNAVAILABLE
+            return Exit.USAGE if isinstance(error, _WRONG_PATHS) else Exit.UNAVAILABLE
         case InvariantError():
             return Exit.BUG
         case OnwardError():

@@ -113,7 +113,7 @@ class Knowledge:
         Without `parent_view`: from the highest parent possible.
         """
         if parent_view is None:
-            parent_view = max(p for p in self.notarized if p < view)
+            parent_view = max((p for p in self.notarized if p < view), default=-1)
             is_reached = self._reach(parent_view) >= view
             invariant(is_reached, f"view {view} was entered without a ticket")
         since = range(parent_view + 1, view)

@@ -167,12 +167,12 @@ class Supervisor:
                 await servers.gateway.stop(limits.SHUTDOWN_MS_MAX / 1000)
                 node.driver.stop()
                 await driving
-                await node.gateway.blobs.close()
                 for task in helping:
                     task.cancel()
         finally:
             await servers.gateway.stop(0)
             await servers.peers.stop(0)
+            await node.gateway.blobs.close()
             await asyncio.to_thread(servers.close_metrics)
 
     async def _listen(self, node: Node) -> _Servers:

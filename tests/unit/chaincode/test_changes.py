@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.chaincode.world import ANALYTICS, DAY, NOTICE, SERVICE, T0, Cases, cases
 
+from onward_chaincode import limits
 from onward_chaincode.contract import Refuse
 
 
@@ -78,6 +79,20 @@ def test_an_amended_agreement_is_found_as_it_was(c: Cases) -> None:
         assert [step["event"] for step in found["steps"]] == ["agreement.amend"]
     below = changes(c, "gamma", c.g1b, from_ms=T0)
     assert below["lost"] == {"fields": [1], "purposes": []}
+
+
+def test_an_agreement_amended_more_often_than_is_looked_back_is_told_as_incomplete(
+    c: Cases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it allowed then would else be that of a later version, as if nothing had been lost."""
+    monkeypatch.setattr(limits, "CHANGES_MAX", 2)
+    agreement = c.g1
+    for day, fields in ((1, [1, 3]), (2, [3])):
+        c.world.time_ms = T0 + day * DAY
+        narrower = {"agreement": agreement, "notice": NOTICE, "fields": fields}
+        agreement = c.world.must("alice", "agreement.amend", narrower, ("acme",)).id("agreement")
+    assert changes(c, "acme", agreement, from_ms=T0 + DAY)["complete"]
+    assert not changes(c, "acme", agreement, from_ms=T0)["complete"]
 
 
 def test_who_may_ask_and_for_what(c: Cases) -> None:

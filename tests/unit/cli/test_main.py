@@ -255,6 +255,8 @@ def test_closed_pipe_is_neither_yes_nor_no(form: list[str], folder: str) -> None
         (DraftError("what is this"), "E_FORMAT", Exit.USAGE),
         (Unavailable("later"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
         (OSError(28, "disk full"), "E_UNAVAILABLE", Exit.UNAVAILABLE),
+        (FileNotFoundError(2, "no such folder", "there/x"), "E_USAGE", Exit.USAGE),
+        (PermissionError(13, "not yours", "/x"), "E_USAGE", Exit.USAGE),
         (CorruptionError("lies"), "E_CORRUPTION", Exit.NO),
         (CanonicalError("too long"), "E_FORMAT", Exit.USAGE),
         (InvariantError("a bug"), "E_FAULT", Exit.BUG),

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -210,6 +211,7 @@ async def test_taken_port_is_named_and_nothing_is_left_behind(make_home: MakeHom
 
 
 async def test_error_that_ends_a_node_stops_all_of_it(make_home: MakeHome) -> None:
+    others = set(threading.enumerate())
     home = await asyncio.to_thread(make_home)
     node = RunningNode(home)
     await node.ports()
@@ -220,6 +222,11 @@ async def test_error_that_ends_a_node_stops_all_of_it(make_home: MakeHome) -> No
         await asyncio.wait_for(node.task, WITHIN_S)
     assert ended.group_contains(CorruptionError)
     await client.close()
+    for thread in set(threading.enumerate()) - others:
+        if not thread.name.startswith(("blobs", "disk")):
+            continue  # the loop's own, and gRPC's
+        await asyncio.to_thread(thread.join, WITHIN_S)
+        assert not thread.is_alive(), f"{thread.name} outlives the node"
     async with running(home):
         pass  # lock and ports are free again
 
