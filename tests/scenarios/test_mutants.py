@@ -22,6 +22,7 @@ AT_ONCE = (
     "batch-acknowledged-unstored",
     "batch-delivered-twice",
     "batch-log-not-synced",
+    "block-bytes-not-counted",
     "block-executed-twice",
     "block-not-journaled",
     "body-executed-twice",
@@ -30,13 +31,19 @@ AT_ONCE = (
     "certificate-one-vote-early",
     "checkpoint-too-early",
     "client-signature-unverified",
+    "cut-growth-not-judged",
     "executed-result-not-compared",
     "fillers-delivered",
     "fillers-order",
+    "floor-never-raised",
+    "journal-floor-stays",
     "journal-not-synced",
     "key-lookup-at-batch-check",
+    "laggard-not-answered",
     "notarizes-twice-after-reboot",
+    "nullifiers-not-followed",
     "nullify-not-journaled",
+    "orders-while-execution-lags",
     "other-epochs-heard",
     "own-lane-forks-at-reboot",
     "own-votes-not-recounted",
@@ -49,6 +56,7 @@ AT_ONCE = (
     "status-never-said",
     "straggler-not-served",
     "ticket-not-journaled",
+    "tip-on-a-dead-branch",
     "torn-tail-not-cut",
     "undelivered-batch-passed-by",
     "untimely-is-bad",
@@ -67,7 +75,22 @@ def test_planted_bug_is_caught(name: str) -> None:
     assert score_one(name, seeds_max=2).is_caught
 
 
-@pytest.mark.parametrize("name", ["dark", "lossy", "reboots", "relayed", "splits", "swarm"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "answered",
+        "dark",
+        "followed",
+        "large",
+        "lossy",
+        "overfull",
+        "reboots",
+        "relayed",
+        "splits",
+        "swarm",
+        "unsigned",
+    ],
+)
 def test_world_without_a_bug_keeps_every_promise(name: str) -> None:
     """An oracle that always speaks catches every bug and is worth nothing."""
     assert try_seed(name, 0, None).failure == ""

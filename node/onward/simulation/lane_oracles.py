@@ -102,7 +102,7 @@ class LaneOracles:
 
         `packet.height` may be ahead of all execution; then a later packet is looked at.
         """
-        if not packet.tips or packet.height > len(self._blocks):
+        if packet.height > len(self._blocks):
             return
         delivered = self._blocks[packet.height - 1] if packet.height > 0 else None
         is_same = delivered is not None and delivered.epoch == packet.epoch

@@ -118,6 +118,7 @@ def run_world(world: World) -> None:
     world.stop_clients()
     world.expect_told(VERDICT_MS_MAX)
     _expect_nothing_lost(world)
+    world.expect_bounded_memory()
 
 
 def result_of(world: World, failure: str) -> Result:

@@ -15,9 +15,13 @@ from typing import Protocol
 from onward.consensus.messages import Certificate, Packet, PeerMessage, Vote, VoteKind
 from onward.replica.standing import epoch_proofs
 from onward.simulation.byzantine import LIAR_KINDS
+from onward.simulation.clients import checked
+from onward.simulation.consortium import GENESIS_TIME_MS
 from onward.simulation.faults import Change, Fault, FaultKind, Healing, Options
 from onward.simulation.mutants import Mutant
+from onward.simulation.network import links_between
 from onward.simulation.oracles import Violation
+from onward.simulation.overload import large, many, overfull, unsigned
 from onward.simulation.run import Result, judge_world, run_world
 from onward.simulation.schedule import draw_changes, draw_options, draw_schedule
 from onward.simulation.world import World
@@ -189,6 +193,48 @@ def _relayed(world: World) -> None:
         raise Violation("latency", f"{reached} blocks in 12 s, expected {_RELAYED_BLOCKS_MIN}")
 
 
+def _followed(world: World) -> None:
+    """The leader is gone, and the third voter came late to the view: its own timer runs longer."""
+    world.expect_finalized(height=1)
+    world.run_ms(200)
+    world.host(0).look()
+    view, leader = world.host(0).waits_for
+    first, second, late = sorted({0, 1, 2, 3} - {leader})
+    world.crash(leader, late, power=False)
+    world.submit(2)
+    world.run_ms(700)
+    world.reboot(late)
+
+    def is_given_up() -> bool:
+        hosts = (world.host(index) for index in (first, second))
+        return all(host.machine is not None and host.machine.view > view for host in hosts)
+
+    if not world.run_until(is_given_up, _FOLLOWED_MS_MAX):
+        raise Violation("latency", f"view {view} stands {_FOLLOWED_MS_MAX} ms after f + 1 left")
+    world.expect_finalized(world.height + 1)
+
+
+def _answered(world: World) -> None:
+    """One misses a block, and the others have nothing more to say for as long as a beat lasts."""
+    world.submit(2)
+    world.expect_told()
+    world.run_ms(200)
+    world.host(0).look()
+    _, leader = world.host(0).waits_for
+    laggard, author = (leader + 2) % 4, world.host((leader + 3) % 4)
+    order = world.workload.ballast(GENESIS_TIME_MS + world.now_ms)
+    author.submit(checked(order.envelope))
+    world.run_ms(_HEARD_MS)
+    world.network.cut(links_between({laggard}, range(4)))
+    world.run_ms(_MISSED_MS)
+    world.heal()
+    goal = world.height
+    if world.host(laggard).height >= goal:
+        raise Violation("pressure", f"n{laggard} missed nothing")
+    if not world.run_until(lambda: world.host(laggard).height >= goal, _ANSWERED_MS_MAX):
+        raise Violation("latency", f"n{laggard} still asks after {_ANSWERED_MS_MAX} ms")
+
+
 def _held_to_account(world: World) -> None:
     """What one can prove all can, and a vote that contradicts another is always proved."""
     run_world(world)
@@ -298,6 +344,11 @@ _REBOOTS = _every(650, (FaultKind.POWER, FaultKind.FUSE), (0, 1, 2, 3, 5, 12, 25
 
 _RELAYED_BLOCKS_MIN = 2
 _CHANGED_MS_MAX = 10_000
+_FOLLOWED_MS_MAX = 600  # what is left of the first two's time, and not of the third one's
+_HEARD_MS = 45  # a batch is everywhere, and its block is not proposed yet
+_MISSED_MS = 1_600  # by then the others have left the view that they entered with work in hand
+_BEAT_MS = 20_000
+_ANSWERED_MS_MAX = 1_500  # it asks at its deadline, and again every second
 _FED_MS_MAX = 1_800  # short of `lag.STALL_MS`, when whoever is stuck fetches the chain
 
 TRIALS: dict[str, Trial] = {
@@ -359,10 +410,48 @@ TRIALS: dict[str, Trial] = {
         schedule=_no_faults,
         play=_relayed,
     ),
+    "followed": Trial(
+        about="a leader is gone, and one of those that must give its view up came late to it",
+        options=lambda _: Options(),
+        schedule=_no_faults,
+        play=_followed,
+    ),
+    "answered": Trial(
+        about="one misses a block of an idle network, and no lost connection tells of it",
+        options=lambda _: Options(
+            heartbeat_ms=_BEAT_MS, notices_cuts=False, delay_ms_min=20, delay_ms_mean=1
+        ),
+        schedule=_no_faults,
+        play=_answered,
+    ),
     "busy": Trial(
         about="many small blocks, and nothing wrong",
-        options=lambda seed: replace(_quick(seed), burst_every_ms=20, blocks_min=240),
+        options=lambda seed: replace(_quick(seed), burst_every_ms=20, blocks_min=360),
         schedule=_no_faults,
+    ),
+    "overfull": Trial(
+        about="lanes are full, and execution seems to stand still",
+        options=lambda _: Options(),
+        schedule=_no_faults,
+        play=overfull,
+    ),
+    "large": Trial(
+        about="more bytes wait than a block may order",
+        options=lambda _: Options(),
+        schedule=_no_faults,
+        play=large,
+    ),
+    "many": Trial(
+        about="more bodies wait than a block may order",
+        options=lambda _: Options(),
+        schedule=_no_faults,
+        play=many,
+    ),
+    "unsigned": Trial(
+        about="blocks are ordered, and no signature under their results is heard",
+        options=_quick,
+        schedule=_no_faults,
+        play=unsigned,
     ),
     "resubmitted": Trial(
         about="every envelope is sent to two validators",

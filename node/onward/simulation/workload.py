@@ -101,6 +101,25 @@ class SharingWorkload:
         """An order out of turn, which these keys sign beside the parties."""
         return self._order(step, time_ms, told, keys)
 
+    def ballast(self, time_ms: int, *, bodies: int = 1, payload_bytes: int = 16) -> Order:
+        """An envelope that weighs as much and says nothing: every body of it is refused."""
+        made = tuple(
+            encode(
+                Body(
+                    format=BODY_FORMAT,
+                    contract=NAMESPACE,
+                    type="ballast",
+                    actor=ENROLLER,
+                    cosigners=(),
+                    valid_until_ms=time_ms + _VALID_FOR_MS,
+                    salt=self._rng.randbytes(16),
+                    payload=bytes(payload_bytes),
+                )
+            )
+            for _ in range(bodies)
+        )
+        return self._signed(made, (ENROLLER,), ())
+
     def on_verdict(self, tx_hash: Digest, code: str) -> None:
         """Let the story that waits for this go on."""
         waiting = self._waiting.pop(tx_hash, None)

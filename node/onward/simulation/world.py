@@ -263,12 +263,16 @@ class World:
         self.later(self.twin_routes.next_deal_ms(), self._deal_twins)
 
     def _check_memory(self) -> None:
+        self.expect_bounded_memory()
+        self.later(_MEMORY_CHECK_EVERY_MS, self._check_memory)
+
+    def expect_bounded_memory(self) -> None:
+        """No honest machine remembers more than it may."""
         for host in self.honest:
             if host.machine is not None:
                 self.oracles.check_memory(host.name, (host.machine,))
             if host.queue_length > _STEPS_QUEUED_MAX:
                 raise Violation("bounded memory", f"{host.name}: {host.queue_length} steps queued")
-        self.later(_MEMORY_CHECK_EVERY_MS, self._check_memory)
 
     # -- clients -----------------------------------------------------------------------------------
 

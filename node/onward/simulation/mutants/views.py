@@ -207,7 +207,7 @@ VIEWS: dict[str, type[Mutant]] = {
     "timer-fires-once": planted("_core._timer", _TimerOnce, "unnoticed"),
     "every-leader-silent": planted("_core._timer", _DeafTimer),
     "ticket-not-passed-on": planted("_core", _TicketsKept, "relayed"),
-    "laggard-not-answered": planted("_core", _LaggardsIgnored, "relayed"),
+    "laggard-not-answered": planted("_core", _LaggardsIgnored, "answered"),
     "status-never-said": planted("_core", _Mute, "unnoticed"),
     "rotation-forgets-votes": planted("_core", _SnapshotWithoutVotes),
     "rotation-forgets-certificates": planted("_core", _SnapshotWithoutCertificates, "reboots"),

@@ -10,6 +10,7 @@ from onward.consensus.certificates import KnownSignature, VoteVerifier
 from onward.consensus.core import Core
 from onward.consensus.effects import CoreEffect
 from onward.consensus.evidence import votes_of
+from onward.consensus.journal import JournalRecord
 from onward.consensus.messages import Certificate, Vote, VoteKind
 from onward.consensus.promises import FINALIZE, NOTARIZE, NULLIFY, Promises
 from onward.consensus.tally import Tally
@@ -89,6 +90,33 @@ class _NotarizesTwice(Promises):
     def recall(self, vote: Vote) -> None:
         if vote.kind != NOTARIZE:
             super().recall(vote)
+
+
+class _FloorStays(Promises):
+    """S3 is forgotten: what was delivered may still be voted on."""
+
+    def raise_floor(self, view: int) -> None:
+        floor = self._floor_view
+        super().raise_floor(view)
+        self._floor_view = floor
+
+
+class _KeepsPromises(Promises):
+    """Own votes are kept for ever, and told in every status."""
+
+    def raise_floor(self, view: int) -> None:
+        given = self._given
+        super().raise_floor(view)
+        self._given = given
+
+
+class _FloorUnwritten(Core):
+    """A new segment of the journal begins with the floor of the old one."""
+
+    def journal_snapshot(self) -> tuple[JournalRecord, ...]:
+        records = super().journal_snapshot()
+        first = self.__dict__.setdefault("first", records[0])
+        return (first, *records[1:])
 
 
 class _CountsVotes(Tally):
@@ -233,6 +261,9 @@ VOTES: dict[str, type[Mutant]] = {
     "finalize-after-nullify": FinalizeAfterNullify,
     "votes-forgotten-at-reboot": planted("_core._promises", _Forgetful, "reboots"),
     "notarizes-twice-after-reboot": planted("_core._promises", _NotarizesTwice, "reboots"),
+    "floor-never-raised": planted("_core._promises", _FloorStays, "splits"),
+    "own-votes-never-forgotten": planted("_core._promises", _KeepsPromises, "busy"),
+    "journal-floor-stays": planted("_core", _FloorUnwritten, "reboots"),
     "votes-counted-not-voters": planted("_core._tally", _CountsVotes),
     "votes-for-any-block-counted": planted("_core._tally", _CountsAnyDigest, "swarm:equivocator"),
     "certificate-one-vote-early": planted("_core._tally", _CountsOneTooMany),
@@ -245,6 +276,6 @@ VOTES: dict[str, type[Mutant]] = {
     "certificate-too-short": planted("_core._verifier", _ShortCertificates, "swarm:forger"),
     "vote-unverified": planted("_core._verifier", _AnyVote, "swarm:garbler"),
     "votes-forgotten-in-catch-up": planted("_core", _ForgetsInCatchUp, "reboots"),
-    "nullifiers-not-followed": planted("_core", _AmplifiesNothing, "relayed"),
+    "nullifiers-not-followed": planted("_core", _AmplifiesNothing, "followed"),
     "own-votes-not-recounted": planted("_core", _DropsOwnVotes, "dark"),
 }
