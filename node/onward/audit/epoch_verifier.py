@@ -1,6 +1,6 @@
 """Verify a receipt or evidence of a later epoch: the genesis, the proofs since, and no node.
 
-    python epoch_verifier.py FILE --genesis FILE --epochs FILE [--json]
+    python -m onward.audit.epoch_verifier FILE --genesis FILE --epochs FILE [--json]
 
 Where validators changed, receipts and evidence are signed by others than the genesis names. The
 file of epoch proofs leads from the genesis to them, one epoch after the other: a quorum of each
@@ -10,7 +10,7 @@ an epoch that has ended is not heard about anything behind it.
 
 It imports the standard library, PyNaCl, and `receipt_verifier` and `evidence_verifier` beside it,
 whose readings it shares: what the three must agree on stands once. With the node they share
-nothing. The steps are those of
+nothing, and run from a folder `onward/audit/` with these three files. The steps are those of
 docs/spec/proofs.md, section 9.
 """
 

@@ -1,11 +1,11 @@
 """Verify evidence against a validator with nothing but the chain's genesis: no node, no network.
 
-    python evidence_verifier.py FILE --genesis FILE [--json]
+    python -m onward.audit.evidence_verifier FILE --genesis FILE [--json]
 
 It imports the standard library, PyNaCl and `receipt_verifier` (for the genesis); copy the two
-together. Evidence of a later epoch needs the proofs of the epochs too: `epoch_verifier`. Its six
-checks are listed in `Code`, numbered as in docs/spec/evidence.md; the first that
-fails names itself by a stable code.
+together, into a folder `onward/audit/`. Evidence of a later epoch needs the proofs of the epochs
+too: `epoch_verifier`. Its six checks are listed in `Code`, numbered as in docs/spec/evidence.md;
+the first that fails names itself by a stable code.
 
 Verified evidence says: whoever held this validator's key signed two statements of which an honest
 validator signs at most one. It does not say who that was, nor why.

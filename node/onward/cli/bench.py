@@ -249,7 +249,7 @@ def sweep(*, workload: str, seconds: float, **given: Any) -> None:
     _measure(Options(workload=workload, **given), runs, last_is_main=False)
 
 
-@bench.command()
+@bench.command(short_help="What changed from one result to another.")
 @click.argument("before", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("after", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @json_option

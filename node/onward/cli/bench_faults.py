@@ -31,7 +31,7 @@ _WORKLOADS = sorted(name for name, item in WORKLOADS.items() if not item.queries
 _TIME = click.FloatRange(1, 600)
 
 
-@click.command()
+@click.command(short_help="A load, and what one faulty validator does to it.")
 @click.option("--rate", type=click.FloatRange(min=1), required=True, help="Transactions a second.")
 @click.option("--workload", type=click.Choice(_WORKLOADS), default="isa", show_default=True)
 @click.option("--before", "before_s", type=_TIME, default=15.0, show_default=True, metavar="S")

@@ -165,7 +165,7 @@ def growth(
     answer(result, lambda console: _show(console, result), code=Exit.YES if sound else Exit.NO)
 
 
-@click.command(name="grow")
+@click.command(name="grow", short_help="Make a network whose chain is long already.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--transactions", type=click.IntRange(min=0), required=True, help="How many it has in the end."

@@ -64,7 +64,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(found)
 
 
-@click.command()
+@click.command(short_help="What a transaction costs each of 4 to 16 validators.")
 @click.option(
     "--sizes", type=Numbers(int, VALIDATORS_MIN, VALIDATORS_MAX), default="4,7,10,16",
     show_default=True, metavar="N,…", help="How many validators.",

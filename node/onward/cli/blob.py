@@ -39,7 +39,7 @@ _KEY_BYTES, _NONCE_BYTES = 32, 24
 blob = group_of("blob")
 
 
-@blob.command("seal")
+@blob.command("seal", short_help="Seal FILE, and say what to record of it.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--for", "holders", metavar="PARTY", multiple=True, required=True,
               help="Who may open it: both parties to the share. Repeatable.")  # fmt: skip
@@ -90,7 +90,7 @@ def put(share: str, file: Path, target: Target) -> None:
            lambda console: console.print(f"{count} nodes keep it"))  # fmt: skip
 
 
-@blob.command("get")
+@blob.command("get", short_help="Fetch, open and check what was shared.")
 @click.argument("share", metavar="SHARE")
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
               help="Write it here instead of to standard output.")  # fmt: skip
@@ -127,7 +127,7 @@ def get(share: str, out: Path | None, target: Target) -> None:
     answer(document, show)
 
 
-@blob.command("deletions")
+@blob.command("deletions", short_help="What the nodes signed that destroyed the blob.")
 @click.argument("share", metavar="SHARE")
 @click.option("--save", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
               help="Write each to a file in DIR.")  # fmt: skip

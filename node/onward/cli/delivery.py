@@ -33,6 +33,7 @@ from onward_proto.canonical import encode
 
 F = TypeVar("F", bound=Callable[..., Any])
 VALIDITY_MS_DEFAULT = 3_600_000
+_PSEUDONYM_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,15 @@ def tell(
         made=made,
         keep=kept,
         dry_run=delivery.dry_run,
+        by=_called(act.actor),
     )
+
+
+def _called(actor: Identity) -> str:
+    """Who acts, for people: a person is known to the chain by a pseudonym, and here by a name."""
+    if actor.name == actor.party_id:
+        return actor.name
+    return f"{actor.name} ({actor.party_id[:_PSEUDONYM_SHOWN]}…)"
 
 
 def tell_draft(target: Target, delivery: Delivery, *, keep: dict[str, str]) -> None:
@@ -209,8 +218,9 @@ def tell_verdict(
     made: dict[str, str],
     dry_run: bool,
     keep: dict[str, str] | None = None,
+    by: str = "",
 ) -> None:
-    """Print a verdict; exit 0 for yes and 1 for no."""
+    """Print a verdict; exit 0 for yes and 1 for no. `by`: who acted, as people call them."""
     facts = {"made": made, "keep": keep or {}, "dry_run": dry_run}
     document = head | verdict_json(verdict) | facts
 
@@ -220,7 +230,9 @@ def tell_verdict(
         line.append(verdict.code, style="bold green" if good else "bold red")
         if verdict.rule:
             line.append(f" by rule {verdict.rule}", style="red")
-        line.append(f"  {head['type']} by {head['actor']}, {_place(verdict, dry_run=dry_run)}", "")
+        line.append(
+            f"  {head['type']} by {by or head['actor']}, {_place(verdict, dry_run=dry_run)}", ""
+        )
         out.print(line)
         for sentence in sentences(verdict):
             out.print(Padding(Text(sentence), (0, 0, 0, 2), expand=False))

@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from onward.audit.epoch_verifier import read_epochs, verify_evidence_across
+from onward.audit.epoch_verifier import verify_evidence_across
 from onward.audit.evidence_verifier import (
     EVIDENCE_BYTES_MAX,
     Epochs,
@@ -23,8 +23,13 @@ from onward.audit.evidence_verifier import (
     epoch_of,
     verify_evidence,
 )
-from onward.audit.receipt_verifier import ReceiptError
-from onward.cli.offline import epochs_option, file_and_genesis, judge, read_proofs
+from onward.cli.offline import (
+    epochs_option,
+    file_and_genesis,
+    judge,
+    reached_epochs,
+    read_proofs,
+)
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
 from onward.cli.target import Target, target_options
 from onward.consensus.evidence_file import encode_evidence
@@ -61,7 +66,7 @@ def list_(save: Path | None, epochs: Path | None, target: Target) -> None:
     Of pieces of a later epoch that --epochs FILE does not reach, only that they are there is said.
     """
     files, genesis = asyncio.run(_fetch(target)), target.genesis.document
-    reached = _reached(genesis, read_proofs(epochs))
+    reached = reached_epochs(genesis, read_proofs(epochs))
     near = tuple(data for data in files if _epoch_of(data) < len(reached))
     far = tuple(data for data in files if _epoch_of(data) >= len(reached))
     found = _opened(near, genesis, reached, save)
@@ -79,7 +84,7 @@ def list_(save: Path | None, epochs: Path | None, target: Target) -> None:
     answer({"evidence": _listed(found), "not_verified": unread}, show)
 
 
-@evidence.command()
+@evidence.command(short_help="Verify evidence offline, with the genesis.")
 @file_and_genesis
 @epochs_option
 @json_option
@@ -99,7 +104,7 @@ def verify(file: Path, genesis: Path, epochs: Path | None) -> None:
     )
 
 
-@evidence.command()
+@evidence.command(short_help="Put two stopped validators' chains side by side.")
 @click.argument("left", metavar="HOME", type=click.Path(path_type=Path, exists=True))
 @click.argument("right", metavar="HOME", type=click.Path(path_type=Path, exists=True))
 @click.option(
@@ -147,14 +152,6 @@ def compare(left: Path, right: Path, save: Path | None) -> None:
 async def _fetch(target: Target) -> tuple[bytes, ...]:
     async with target.client() as client:
         return await client.evidence()
-
-
-def _reached(genesis: bytes, proofs: bytes) -> Epochs:
-    """The keys of the epochs that the proofs reach. Raises `UsageFault` for proofs that do not."""
-    try:
-        return tuple(epoch.keys for epoch in read_epochs(genesis, proofs))
-    except ReceiptError as error:
-        raise UsageFault(f"--epochs: {error.code}: {error}") from None
 
 
 def _epoch_of(data: bytes) -> int:

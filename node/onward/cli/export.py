@@ -48,7 +48,7 @@ for _name, _format in FORMATS.items():
     export.add_command(_command(_name, _format))
 
 
-@export.command()
+@export.command(short_help="All about an agreement, as one file.")
 @click.argument("agreement", metavar="AGREEMENT")
 @click.option("--receipts", is_flag=True, help="With the receipts of how it came about.")
 @target_options

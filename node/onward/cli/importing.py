@@ -26,7 +26,7 @@ def importing() -> None:
     """Verify records of other systems. Nothing is written anywhere."""
 
 
-@importing.command()
+@importing.command(short_help="Verify a JLINC record of version 6 or 7.")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def jlinc(file: Path) -> None:

@@ -50,7 +50,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "network": Entry(
             module="network", attribute="network", summary="Make and run a network on this machine."
         ),
-        "node": Entry(module="node", attribute="node", summary="Run one validator."),
+        "node": Entry(module="node", attribute="node", summary="Set up and run one validator."),
         "validators": Entry(
             module="validators", attribute="validators", summary="Who they are; change them."
         ),

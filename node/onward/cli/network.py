@@ -23,7 +23,7 @@ from onward.cli.output import (
     plain_table,
     wants_json,
 )
-from onward.cli.target import open_network
+from onward.cli.target import NETWORK_VARIABLE, open_network
 from onward.errors import RejectedError, Unavailable
 from onward.network.access import NodeReport, connect, now_ms, reports, wait_ready
 from onward.network.definition import (
@@ -38,16 +38,22 @@ from onward.replica.answers import name_of
 
 _SHORT = 12
 
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+new_folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument(
+    "folder", metavar="DIR", envvar=NETWORK_VARIABLE, type=click.Path(path_type=Path)
+)
 
 
 @click.group()
 def network() -> None:
-    """Make and run a network of validators on this machine."""
+    """Make and run a network of validators on this machine.
+
+    Where DIR is left out, $ONWARD_NETWORK says it; only `init` must be told.
+    """
 
 
-@network.command()
-@folder_argument
+@network.command(short_help="Make a network in DIR: keys, genesis, configuration.")
+@new_folder_argument
 @click.option(
     "--validators",
     required=True,
@@ -100,7 +106,7 @@ def init(
     answer(document, show)
 
 
-@network.command()
+@network.command(short_help="Start the validators that are not running.")
 @folder_argument
 @json_option
 def up(folder: Path) -> None:
@@ -134,7 +140,7 @@ def up(folder: Path) -> None:
     answer(document, show)
 
 
-@network.command()
+@network.command(short_help="Each validator: process, place in the chain, lag.")
 @folder_argument
 @json_option
 def status(folder: Path) -> None:

@@ -6,11 +6,85 @@ import gc
 from pathlib import Path
 
 import click
+from rich.console import Console
+
+from onward.cli.output import UsageFault, answer, json_option
+
+home_argument = click.argument(
+    "home", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
+)
 
 
 @click.group()
 def node() -> None:
-    """Run one validator."""
+    """Set up and run one validator."""
+
+
+@node.command("key")
+@home_argument
+@json_option
+def show_key(home: Path) -> None:
+    """Make a validator's key in DIR, or show the one there.
+
+    The public key is shown: the genesis, [peers.keys] and `onward validators propose` name it. The
+    secret stays in DIR, in keys/validator.key.
+    """
+    from onward.crypto.signing import SigningKey
+    from onward.errors import RejectedError
+    from onward.network.wallet import new_seed
+    from onward.runtime.home import KEY_NAME, read_seed, write_key
+
+    is_new = not (home / KEY_NAME).exists()
+    try:
+        if is_new:
+            write_key(home, new_seed())
+        public_key = SigningKey(read_seed(home / KEY_NAME)).public_key.hex()
+    except RejectedError as error:
+        raise UsageFault(str(error)) from None
+    except OSError as error:
+        raise UsageFault(f"{home}: {error.strerror}") from None
+    document = {"home": str(home), "public_key": public_key, "made": is_new}
+
+    def show(out: Console) -> None:
+        out.print(public_key)
+
+    answer(document, show)
+
+
+@node.command("init")
+@home_argument
+@json_option
+def init(home: Path) -> None:
+    """Make the empty data of the new validator in DIR.
+
+    DIR has its node.toml, its genesis.json and the key of `onward node key`. Once in a key's life:
+    who lost its data may have voted, and comes back under a new key.
+    """
+    from onward.errors import RejectedError
+    from onward.runtime.home import begin_home
+
+    try:
+        made = begin_home(home)
+    except RejectedError as error:
+        raise UsageFault(str(error)) from None
+    document = {
+        "home": str(home),
+        "validator": made.config.name,
+        "network": made.genesis.network,
+        "chain_id": made.genesis.chain_id.hex(),
+        "public_key": made.validator.public_key.hex(),
+        "in_genesis": made.index < made.genesis.validators.size,
+    }
+
+    def show(out: Console) -> None:
+        chain = f"{made.genesis.chain_id.hex()[:16]}… ({made.genesis.network})"
+        role = "a validator of the genesis" if document["in_genesis"] else "follows at first"
+        out.print(f"{home} is ready.")
+        out.print(f"  validator  {made.config.name}, {role}")
+        out.print(f"  chain      {chain}")
+        out.print(f"  start it   onward node run --home {home}")
+
+    answer(document, show)
 
 
 @node.command("run")

@@ -11,10 +11,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from onward.audit.epoch_verifier import EPOCHS_BYTES_MAX
-from onward.audit.evidence_verifier import EvidenceError, EvidenceSummary
+from onward.audit.epoch_verifier import EPOCHS_BYTES_MAX, read_epochs
+from onward.audit.evidence_verifier import Epochs, EvidenceError, EvidenceSummary
 from onward.audit.receipt_verifier import GENESIS_BYTES_MAX, ReceiptError, ReceiptSummary
-from onward.cli.output import Exit, answer
+from onward.cli.output import Exit, UsageFault, answer
 from onward.cli.target import read_start
 from onward.exchange.letters import spelled
 
@@ -50,6 +50,17 @@ def read_proofs(epochs: Path | None) -> bytes:
     An empty file is one of a chain whose validators never changed, and no mistake.
     """
     return b"" if epochs is None else read_start(epochs, EPOCHS_BYTES_MAX + 1)
+
+
+def reached_epochs(genesis: bytes, proofs: bytes) -> Epochs:
+    """The keys of the epochs that the proofs reach, the genesis' first.
+
+    Raises `UsageFault` for proofs that prove nothing.
+    """
+    try:
+        return tuple(epoch.keys for epoch in read_epochs(genesis, proofs))
+    except ReceiptError as error:
+        raise UsageFault(f"--epochs: {error.code}: {error}") from None
 
 
 def judge(

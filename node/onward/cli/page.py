@@ -143,6 +143,8 @@ class _Page:
         ]
         chosen = ranked[:_COLUMNS_MAX]
         table = plain_table(*(_label(key) for key in chosen))
+        for key, column in zip(chosen, table.columns, strict=True):
+            column.no_wrap = key == "code"  # half a code is none
         for row in rows:
             table.add_row(*(self._value(key, row.get(key), whole=False) for key in chosen))
         return table

@@ -130,7 +130,7 @@ def register(
     _act(target, delivery, "party.register", payload, default)
 
 
-@party.command("rotate-key")
+@party.command("rotate-key", short_help="Give the party that acts a new key.")
 @target_options
 @delivery_options
 @json_option
@@ -171,7 +171,7 @@ def rotate_key(target: Target, delivery: Delivery) -> None:
     tell(target, act, delivery, verdict)
 
 
-@party.command("deactivate")
+@party.command("deactivate", short_help="Take NAME out of the network.")
 @click.argument("name")
 @target_options
 @delivery_options

@@ -49,7 +49,7 @@ _SINCE = "Since then, such as 'now - 7d' or 2027-01-31."
 QUESTIONS: dict[str, Question] = {
     "aggregate": Question(
         query="aggregate",
-        summary="What I gave, received or passed on, by counterparty, purpose, field and month.",
+        summary="How much I gave, received or passed on, by month and more.",
         words=(
             ("direction", "given, received, passed_on or onward."),
             ("month", "Of this month, such as 2027-01."),
@@ -127,7 +127,7 @@ QUESTIONS: dict[str, Question] = {
     "share": Question(query="share", summary="A share.", about="share"),
     "shares": Question(
         query="shares",
-        summary="What I gave, received or passed on, and what others passed on of mine.",
+        summary="What I gave, received, passed on, and others did of mine.",
         words=(("direction", "given, received, passed_on or onward."),),
         paged=True,
     ),
@@ -218,7 +218,7 @@ def reference(target: Target, kind: str, value: str) -> str:
     ids = target.record(value)
     if f"{kind}_id" not in ids:
         raise UsageFault(
-            f"{value!r}: expected the 64 hex digits of a {kind} id, or a name given with --save"
+            f"{value!r}: expected the {kind}'s id, 64 hex digits, or a name given with --save"
         )
     return ids[f"{kind}_id"]
 
@@ -231,7 +231,7 @@ for _name, _question in QUESTIONS.items():
     query.add_command(_command(_name, _question))
 
 
-@query.command()
+@query.command(short_help="The path up, and the tree of all that came of it.")
 @click.argument("about", metavar="AGREEMENT")
 @click.option("--share", "is_share", is_flag=True, help="The argument is a share.")
 @click.option("--after", metavar="CURSOR", help="Behind the page before.")
@@ -249,7 +249,7 @@ def lineage(
     _tell(_run(target, _query(CONTRACT, "lineage", arguments)), target, "lineage")
 
 
-@query.command()
+@query.command(short_help="What each rule would say to passing SHARE on.")
 @click.argument("share", metavar="SHARE")
 @click.option("--recipient", required=True, metavar="PARTY", help="Who would receive it.")
 @click.option(

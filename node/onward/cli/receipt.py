@@ -39,7 +39,7 @@ def get(tx_hash: str, target: Target) -> None:
     answer(document, lambda _: click.echo(spelled_lines(text), nl=False))
 
 
-@receipt.command()
+@receipt.command(short_help="Verify a receipt offline, with the genesis.")
 @file_and_genesis
 @epochs_option
 @json_option

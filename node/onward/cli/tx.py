@@ -79,7 +79,7 @@ def cosign(file: Path, target: Target) -> None:
     _sign(file, draft, target)
 
 
-@tx.command()
+@tx.command(short_help="Submit a draft that everybody has signed.")
 @file_argument
 @target_options
 @json_option

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
-from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
+from onward.cli.output import Exit, UsageFault, answer, json_option
 from onward.cli.target import Target, hex_id, target_options
 from onward.crypto.signing import SigningKey
 from onward.errors import RejectedError
@@ -54,21 +54,20 @@ def show(target: Target) -> None:
     document = {**found, "validators": [_as_json(item) for item in members]}
 
     def tell_people(out: Console) -> None:
-        table = plain_table("validator", "organisation", "key")
-        for item in members:
-            table.add_row(item.name, item.organisation, item.public_key.hex())
         out.print(f"Newest approved set: epoch {found['epoch']}")
-        out.print(table)
+        for item in members:
+            out.print(f"  {item.name} of {item.organisation}")
+            _to_copy(out, item.public_key.hex())
         for item in found["proposals"]:
             names = ", ".join(member["name"] for member in item["validators"])
             votes = ", ".join(item["approved_by"]) or "nobody yet"
-            out.print(f"{item['organisation']} proposes {names}: {item['proposal']}")
-            out.print(f"  approved by {votes}")
+            out.print(f"{item['organisation']} proposes {names}; approved by {votes}")
+            _to_copy(out, item["proposal"])
 
     answer(document, tell_people)
 
 
-@validators.command("propose")
+@validators.command("propose", short_help="Propose other validators.")
 @home_option
 @click.option("--add", "added", multiple=True, metavar="NAME=ORGANISATION=KEY", help="Repeatable.")
 @click.option("--remove", "removed", multiple=True, metavar="NAME", help="Repeatable.")
@@ -92,7 +91,7 @@ def propose_set(
     _act(target, delivery, ("validators.propose", payload), _key_of(home))
 
 
-@validators.command("ready")
+@validators.command("ready", short_help="Show that a newcomer has come up to the chain.")
 @home_option
 @target_options
 @delivery_options
@@ -104,7 +103,7 @@ def be_ready(home: Path, target: Target, delivery: Delivery) -> None:
     _act(target, delivery, ("validators.ready", payload), key)
 
 
-@validators.command("approve")
+@validators.command("approve", short_help="Vote for PROPOSAL.")
 @click.argument("proposal", metavar="PROPOSAL")
 @home_option
 @target_options
@@ -124,7 +123,7 @@ def approve_set(proposal: str, home: Path, target: Target, delivery: Delivery) -
     raise UsageFault(f"there is no open proposal {proposal}; `onward validators show` lists them")
 
 
-@validators.command("proofs")
+@validators.command("proofs", short_help="Write the proofs of all ended epochs.")
 @click.argument("home", metavar="HOME", type=click.Path(path_type=Path, file_okay=False))
 @json_option
 def write_proofs(home: Path) -> None:
@@ -195,6 +194,11 @@ def _current(target: Target, found: dict[str, Any]) -> Members:
         )
         for item in found["validators"]
     )
+
+
+def _to_copy(out: Console, digits: str) -> None:
+    """In one piece, however narrow the page."""
+    out.print(f"    {digits}", soft_wrap=True)
 
 
 def _as_json(member: Member) -> dict[str, str]:

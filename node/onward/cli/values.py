@@ -226,7 +226,7 @@ class Values:
         if f"{kind}_id" not in ids:
             what = "names no record" if not ids else f"made {', '.join(ids) or 'nothing'}"
             raise UsageFault(
-                f"{flag} {value!r}: {what}; expected the 64 hex digits of a {kind} id, or a name "
+                f"{flag} {value!r}: {what}; expected the {kind}'s id, 64 hex digits, or a name "
                 "given with --save"
             )
         return ids[f"{kind}_id"]

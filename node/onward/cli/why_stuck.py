@@ -9,15 +9,17 @@ from typing import Any
 import click
 from rich.console import Console
 
+from onward.cli.offline import epochs_option, reached_epochs, read_proofs
 from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table, width
-from onward.cli.target import open_network, read_file
+from onward.cli.target import NETWORK_VARIABLE, open_network, read_file
 from onward.diagnosis.findings import Certainty, Diagnosis, Finding, Verdict, span
 from onward.diagnosis.observations import NodeSeen, Observations, Reach
 from onward.errors import RejectedError
-from onward.ledger.genesis import GENESIS_BYTES_MAX, parse_genesis
+from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
 from onward.network.definition import NETWORK_NAME
 from onward.network.observing import Look, address_look, home_look, network_look, watch
 from onward.runtime.home import CONFIG_NAME
+from onward.types import PublicKey
 
 _EXIT = {
     Verdict.PROGRESSES: Exit.YES,
@@ -29,7 +31,7 @@ _INDENT = 11
 
 
 @click.command("why-stuck")
-@click.argument("where", metavar="DIR|ADDRESS")
+@click.argument("where", metavar="DIR|ADDRESS", envvar=NETWORK_VARIABLE)
 @click.option(
     "--genesis",
     "genesis_file",
@@ -37,25 +39,27 @@ _INDENT = 11
     type=click.Path(path_type=Path, dir_okay=False),
     help="The chain's genesis, to check who answers at ADDRESS.",
 )
+@epochs_option
 @json_option
-def why_stuck(where: str, genesis_file: Path | None) -> None:
+def why_stuck(where: str, genesis_file: Path | None, epochs: Path | None) -> None:
     """Say why a network does not progress, and what to do. Changes nothing.
 
     DIR is a network's folder (all its validators are looked at: processes, homes, clocks, links) or
     one validator's home; ADDRESS is the HOST:PORT at which a node answers clients, which tells what
-    it sees. Takes 10 seconds at most.
+    it sees. Left out, it is $ONWARD_NETWORK. Takes 10 seconds at most.
 
     Exit codes: 0 the network progresses, 1 it is stuck, 2 that could not be found out.
     """
-    seen, found = asyncio.run(watch(_look(where, genesis_file)))
+    seen, found = asyncio.run(watch(_look(where, genesis_file, epochs)))
     answer(_document(seen, found), lambda out: _show(out, seen, found), code=_EXIT[found.verdict])
 
 
-def _look(where: str, genesis_file: Path | None) -> Look:
+def _look(where: str, genesis_file: Path | None, epochs: Path | None) -> Look:
     folder = Path(where)
     if folder.is_dir():
-        if genesis_file is not None:
-            raise UsageFault("--genesis goes with an ADDRESS; a folder has its own genesis")
+        if genesis_file is not None or epochs is not None:
+            option = "--epochs" if genesis_file is None else "--genesis"
+            raise UsageFault(f"{option} goes with an ADDRESS; a folder has its own genesis")
         if (folder / NETWORK_NAME).is_file():
             return network_look(open_network(folder))
         if (folder / CONFIG_NAME).is_file():
@@ -68,8 +72,21 @@ def _look(where: str, genesis_file: Path | None) -> Look:
     if not (colon and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
         raise UsageFault(f"{where!r} is neither a folder nor HOST:PORT")
     if genesis_file is None:
+        if epochs is not None:
+            raise UsageFault("--epochs goes with --genesis: the proofs begin with it")
         return address_look(where, None)
-    return address_look(where, parse_genesis(read_file(genesis_file, GENESIS_BYTES_MAX)))
+    genesis = parse_genesis(read_file(genesis_file, GENESIS_BYTES_MAX))
+    return address_look(where, genesis, _later(genesis, epochs))
+
+
+def _later(genesis: Genesis, epochs: Path | None) -> tuple[dict[str, PublicKey], ...]:
+    """The validators of the epochs that the proofs reach, behind the genesis', by their names."""
+    reached = reached_epochs(genesis.document, read_proofs(epochs))
+    ending = f".{genesis.network}"  # notes are signed as NAME.NETWORK
+    return tuple(
+        {name.removesuffix(ending): PublicKey(key) for name, key in keys.items()}
+        for keys in reached[1:]
+    )
 
 
 # -- for programs ----------------------------------------------------------------------------------

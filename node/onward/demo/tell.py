@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -167,6 +169,7 @@ class Narrator:
         self._print("Now try it yourself:")
         short = receipt.relative_to(network_folder)
         for command in (
+            *_path_first(),
             f"cd {network_folder}",
             f"onward receipt verify {short} --genesis genesis.json",
             "onward network up . && onward network status .",
@@ -209,6 +212,12 @@ def _refusal(played: Played) -> Text:
     by = f"by rule {played.rule}. " if played.rule else ""
     text.append(by + sentence, style="red")
     return text
+
+
+def _path_first() -> tuple[str, ...]:
+    """What a shell must be told before it finds `onward`; nothing where it does."""
+    folder = Path(sys.executable).parent
+    return () if shutil.which("onward") else (f'export PATH="{folder}:$PATH"',)
 
 
 def _names(network: Network) -> list[str]:

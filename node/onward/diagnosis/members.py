@@ -141,13 +141,24 @@ def _unanswered(node: NodeSeen, seen: Observations) -> Finding | None:
 
 def _stranger(node: NodeSeen) -> Finding:
     where = node.name if _is_address(node) else f"{node.name}'s address"
+    sentence = f"at {where} answers somebody else: {node.stranger}"
+    advice = (
+        f"find out which process listens at {node.gateway}; either it runs on the wrong home, or "
+        "the address in the network's files is wrong"
+    )
+    if node.is_unproved:
+        sentence = f"at {where} answers a key of no validator that genesis or proofs name"
+        advice = (
+            "if it became a validator later, --epochs FILE shows that: `onward validators proofs` "
+            f"writes the file; else {advice}"
+        )
     return Finding(
         code=Code.STRANGER,
         who=(node.name,),
-        sentence=f"at {where} answers somebody else: {node.stranger}",
+        sentence=sentence,
         because=(f"{node.gateway} shows a certificate of {node.stranger}",),
-        advice=f"find out which process listens at {node.gateway}; either it runs on the wrong "
-        "home, or the address in the network's files is wrong",
+        advice=advice,
+        certainty=Certainty.POSSIBLE if node.is_unproved else Certainty.CERTAIN,
     )
 
 

@@ -99,6 +99,7 @@ class NodeSeen:
 
     `clock_ahead_ms`: its clock minus that of who asked. `height_before`: how far it had finalized
     at the first look. `stranger`: whom the key at its address belongs to, for people.
+    `is_unproved`: it may still be a validator, of a later epoch than the proofs at hand reach.
     """
 
     name: str
@@ -108,6 +109,7 @@ class NodeSeen:
     clock_ahead_ms: int | None = None
     height_before: int | None = None
     stranger: str = ""
+    is_unproved: bool = False
     process: ProcessSeen | None = None
     end: EndSeen | None = None
     home: HomeSeen | None = None

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class _Word:
     answer: NodeStatus | None = None
     clock_ahead_ms: int | None = None
     stranger: str = ""
+    is_unproved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,18 +150,24 @@ def home_look(home: Path) -> Look:
     return look
 
 
-def address_look(address: str, genesis: Genesis | None) -> Look:
+def address_look(
+    address: str, genesis: Genesis | None, later: Sequence[Mapping[str, PublicKey]] = ()
+) -> Look:
     """How to look at whoever answers clients at `host:port`, on any machine.
 
-    Without a genesis the key that is shown there is believed: a status is open to everyone.
+    Without a genesis the key that is shown there is believed: a status is open to everyone. With
+    one it is a key of the genesis or of one of the `later` sets, the newest last, that proofs lead
+    to. What a stranger says of itself makes it no validator.
     """
-    keys = {} if genesis is None else _keys(genesis)
+    keys = {} if genesis is None else _keys_of_all((_keys(genesis), *later))
+    newest = later[-1] if later else keys
 
     async def look() -> Observations:
         shown = await asyncio.to_thread(_shown_key, address)
         if isinstance(shown, _Shown):
             if keys and shown.value not in keys.values():
-                word = _Word(reach=Reach.STRANGER, stranger=_owner(shown.value, keys))
+                stranger = _owner(shown.value, keys)
+                word = _Word(reach=Reach.STRANGER, stranger=stranger, is_unproved=True)
             else:
                 key = PublicKey(shown.value)
                 word = await _ask(Endpoint(address=address, public_key=key), keys)
@@ -170,7 +177,7 @@ def address_look(address: str, genesis: Genesis | None) -> Look:
             word = word if word.answer is not None else _Word(reach=shown)
         else:
             word = _Word(reach=shown)
-        return _heard_at(address, word, genesis, tuple(keys))
+        return _heard_at(address, word, genesis, tuple(newest))
 
     return look
 
@@ -201,6 +208,7 @@ def _heard_at(
         answer=answer,
         clock_ahead_ms=word.clock_ahead_ms,
         stranger=word.stranger,
+        is_unproved=word.is_unproved,
     )
     # A lone name would look like a whole network of one.
     others = names if answer is not None or known else (name, "")
@@ -341,6 +349,16 @@ def _top(answer: NodeStatus, seen: Observations) -> int:
 
 def _keys(genesis: Genesis) -> dict[str, PublicKey]:
     return {member.name: member.public_key for member in genesis.validators.members}
+
+
+def _keys_of_all(sets: Sequence[Mapping[str, PublicKey]]) -> dict[str, PublicKey]:
+    """Every key that was a validator's, the newest sets' first: a name may have had several."""
+    found: dict[str, PublicKey] = {}
+    for number, keys in reversed(tuple(enumerate(sets))):
+        for name, key in keys.items():
+            if key not in found.values():
+                found[name if name not in found else f"{name} of epoch {number}"] = key
+    return found
 
 
 def _times(parameters: Parameters) -> Times:

@@ -3,6 +3,7 @@
 node.toml             configuration (`runtime.config`)
 genesis.json          the network's genesis, as every party signed it off
 keys/validator.key    the identity key's seed, 64 hex digits; readable by its owner only
+keys/began            there since the key has had its data: it gets no empty ones again
 data/                 vote journal, batch log and database (`storage.home`)
 evidence/             what proves that validators cheated, if any did (`runtime.evidence_files`)
 """
@@ -28,6 +29,7 @@ from onward.types import PublicKey, Validator, ValidatorIndex, ValidatorSet
 CONFIG_NAME = "node.toml"
 GENESIS_NAME = "genesis.json"
 KEY_NAME = "keys/validator.key"
+BEGAN_NAME = "keys/began"
 DATA_NAME = "data"
 BLOBS_NAME = "blobs"
 EVIDENCE_NAME = "evidence"
@@ -86,18 +88,40 @@ def write_home(path: Path, config: NodeConfig, genesis: bytes, seed: bytes) -> N
     """
     if (path / CONFIG_NAME).exists():
         raise RejectedError(RejectCode.STATE, f"a validator's home stands in {path} already")
-    (path / KEY_NAME).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_file = path / KEY_NAME
-    key_file.touch(mode=0o600, exist_ok=False)
-    key_file.write_bytes(seed.hex().encode() + b"\n")
+    write_key(path, seed)
     (path / GENESIS_NAME).write_bytes(genesis)
     (path / CONFIG_NAME).write_text(render_config(config), encoding="utf-8")
+    return begin_home(path)
+
+
+def write_key(path: Path, seed: bytes) -> None:
+    """Put a new validator's key into its home, which is created. Raises `FileExistsError`."""
+    key_file = path / KEY_NAME
+    key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file.touch(mode=0o600, exist_ok=False)
+    key_file.write_bytes(seed.hex().encode() + b"\n")
+
+
+def begin_home(path: Path) -> NodeHome:
+    """Make the empty data of a home that has all its other parts; once in its key's life.
+
+    Raises `RejectedError` E_STATE where it has had data: a validator that forgot what it voted for
+    could contradict it. `MalformedError` or `RejectedError` as `read_home`.
+    """
     home = read_home(path)
-    home.data.mkdir(mode=0o700, exist_ok=True)
+    for trace in (home.data, path / BEGAN_NAME):
+        if trace.exists():
+            raise RejectedError(
+                RejectCode.STATE,
+                f"{trace} says that this key has had its data; a validator that lost them comes "
+                "back under a new key, in another home",
+            )
+    home.data.mkdir(mode=0o700)
     facts = home.genesis
     block = genesis_block(facts.chain_id, facts.time_ms, facts.validators, EMPTY_LOG.root())
     writes = genesis_writes(facts.chain_id, block, genesis_state(facts))
     create_home(home.data, facts.chain_id, (), writes)
+    (path / BEGAN_NAME).touch(mode=0o600)
     return home
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.support.cluster import make_genesis
 from tests.support.epoch_files import Seat, joined, proof_of, seat, set_of, two_epochs
 
+from onward.audit import epoch_verifier
 from onward.audit.epoch_verifier import main, read_epochs, verify_evidence_across
 from onward.audit.evidence_verifier import Code, EvidenceError, verify_evidence
 from onward.audit.receipt_verifier import ReceiptError
@@ -146,6 +149,35 @@ def test_evidence_of_the_genesis_needs_no_proofs_and_bears_them() -> None:
     plain = verify_evidence(data, DOCUMENT)
     assert verify_evidence_across(data, DOCUMENT, b"") == plain
     assert verify_evidence_across(data, DOCUMENT, WHOLE) == plain
+
+
+def test_it_runs_from_three_copied_files_with_nothing_else_of_onward(tmp_path: Path) -> None:
+    """What an auditor of later epochs does, who would not run the node's own code."""
+    package = tmp_path / "onward" / "audit"
+    package.mkdir(parents=True)
+    for name in ("receipt", "evidence", "epoch"):
+        source = Path(str(epoch_verifier.__file__)).with_name(f"{name}_verifier.py")
+        (package / source.name).write_bytes(source.read_bytes())
+    for name, data in {"e": accusation(1, SECOND, 3), "genesis": DOCUMENT, "epochs": WHOLE}.items():
+        (tmp_path / name).write_bytes(data)
+    program = (
+        "import runpy, sys; from nacl import bindings, exceptions\n"
+        # The installed one is out of reach; what lies in this folder is all there is.
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+        "sys.path = [p for p in sys.path if not p.endswith('node')]\n"
+        "runpy.run_module('onward.audit.epoch_verifier', run_name='__main__')"
+    )
+    words = ("e", "--genesis", "genesis", "--epochs", "epochs", "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["validator"] == "v4"
 
 
 def test_verifier_tells_evidence_from_receipts_by_itself(

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from onward.cli.asking import ANSWER_BYTES_MAX
+from onward.cli.delivery import _called
 from onward.cli.main import main
 from onward.cli.output import Exit
 from onward.cli.target import Target
@@ -171,3 +172,10 @@ def test_page_of_an_answer_may_be_longer_than_a_document(
     result = run("query", "agreements", "--as", "acme", "--network", str(network.folder), "--json")
     assert result.exit_code == Exit.YES, result.stdout
     assert len(json.loads(result.stdout)["agreements"]) == 2_000
+
+
+def test_person_who_acts_is_named_as_her_wallet_does(network: Network) -> None:
+    """The chain knows a pseudonym that nobody has seen who registered `alice`."""
+    alice, acme = network.wallet.create("alice", PartyKind.PERSON), network.wallet.load("admin")
+    assert _called(alice) == f"alice ({alice.party_id[:8]}…)"
+    assert _called(acme) == "admin"

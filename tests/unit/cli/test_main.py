@@ -268,3 +268,15 @@ def test_error_says_by_its_exit_code_who_is_at_fault(
 ) -> None:
     assert describe(error)[0] == code
     assert exit_code_of(error) is exit_code
+
+
+def test_no_line_of_a_list_of_commands_breaks_off() -> None:
+    """A newcomer chooses by these lines; half a sentence ends before what it is about."""
+    found = []
+    for name in NAMES:
+        group = main.get_command(click.Context(main), name)
+        if isinstance(group, click.Group):
+            with click.Context(group, info_name=name, terminal_width=80) as context:
+                told = group.get_help(context).partition("Commands:")[2]
+            found += [f"{name}: {line}" for line in told.splitlines() if line.endswith("...")]
+    assert found == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +88,21 @@ def test_nobody_that_answers_leaves_the_genesis_to_count(
 ) -> None:
     code, document, _ = status(made, monkeypatch, ())
     assert (code, document["quorum"], document["epoch"], document["elsewhere"]) == (3, 3, 0, [])
+
+
+@pytest.mark.parametrize("command", [("network", "status"), ("why-stuck",)])
+def test_folder_may_be_left_out_where_the_environment_names_one(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The other commands go by it, so whoever exported it expects it everywhere."""
+    nowhere = {"ONWARD_NETWORK": str(tmp_path)}
+    done = CliRunner().invoke(main, [*command, "--json"], env=nowhere)
+    assert (done.exit_code, str(tmp_path) in done.stdout) == (2, True)
+    done = CliRunner().invoke(main, [*command, "--json"], env={"ONWARD_NETWORK": None})
+    assert "Missing argument" in done.stdout
+
+
+def test_a_new_network_is_made_where_it_is_said_and_nowhere_else(tmp_path: Path) -> None:
+    place = {"ONWARD_NETWORK": str(tmp_path / "n")}
+    done = CliRunner().invoke(main, ["network", "init", "--validators", "4"], env=place)
+    assert (done.exit_code, (tmp_path / "n").exists()) == (2, False)

@@ -45,6 +45,20 @@ def test_times_are_dates_durations_and_pseudonyms_are_names(target: Target) -> N
     assert alice not in page
 
 
+def test_code_stands_in_one_piece_where_the_page_is_too_narrow(target: Target) -> None:
+    """It is what people look up and search for: half of one is found nowhere."""
+    row: dict[str, Any] = {
+        "code": "E_ONWARD_PROHIBITED",
+        "rule": "R15",
+        "sharer": "acme",
+        "recipient": "beta",
+    }
+    row |= {"event": "share.refused", "at_ms": 1_750_000_000_000}
+    page = shown({"refusals": [row]}, target)
+    assert "E_ONWARD_PROHIBITED" in page
+    assert max(map(len, page.splitlines())) <= 80
+
+
 def test_time_beyond_every_calendar_is_shown_as_it_is(target: Target) -> None:
     """Any party may offer until then; the other one's page must not fail for it."""
     assert f"{2**53 - 1} ms" in shown({"ends_at_ms": 2**53 - 1}, target)

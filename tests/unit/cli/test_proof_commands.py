@@ -8,10 +8,18 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.audit.test_epoch_verifier import DOCUMENT, FIRST, SECOND, WHOLE, accusation
+from tests.unit.audit.test_epoch_verifier import (
+    DOCUMENT,
+    FIRST,
+    SECOND,
+    THIRD,
+    WHOLE,
+    accusation,
+)
 
-from onward.cli import evidence
+from onward.cli import evidence, why_stuck
 from onward.cli.main import main
+from onward.cli.output import UsageFault
 
 RECEIPTS = Path(__file__).parents[2] / "vectors" / "receipts"
 
@@ -40,6 +48,35 @@ def test_evidence_of_a_later_epoch_verifies_with_the_epochs_and_not_without(fold
     verify = ("evidence", "verify", folder / "new.evidence", "--genesis", folder / "genesis.json")
     assert said(0, *verify, "--epochs", folder / "epochs")["validator"] == "v4"
     assert said(1, *verify)["code"] == "E_CHAIN"
+
+
+def test_why_stuck_knows_the_validators_of_later_epochs_by_their_proofs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The genesis alone calls everybody a stranger who was voted in after it."""
+    asked: list[tuple[Any, ...]] = []
+
+    def look(*arguments: Any) -> Any:
+        asked.append(arguments)
+        raise UsageFault("seen enough")
+
+    monkeypatch.setattr(why_stuck, "address_look", look)
+    command = ("why-stuck", "127.0.0.1:1", "--genesis", folder / "genesis.json")
+    said(2, *command, "--epochs", folder / "epochs")
+    said(2, *command)
+    (_, _, later), (_, _, none) = asked
+    assert [list(keys) for keys in later] == [[seat.name for seat in s] for s in (SECOND, THIRD)]
+    assert [*later[1].values()] == [seat.key.public_key for seat in THIRD]
+    assert none == ()
+
+
+def test_why_stuck_takes_proofs_with_an_address_and_its_genesis_only(folder: Path) -> None:
+    proofs = ("--epochs", folder / "epochs")
+    genesis = ("--genesis", folder / "genesis.json")
+    assert "--genesis" in said(2, "why-stuck", "127.0.0.1:1", *proofs)["message"]
+    assert "ADDRESS" in said(2, "why-stuck", folder, *proofs)["message"]
+    wrong = ("--epochs", folder / "old.evidence")
+    assert "--epochs: E_" in said(2, "why-stuck", "127.0.0.1:1", *genesis, *wrong)["message"]
 
 
 @pytest.mark.parametrize("command", ["evidence", "receipt"])

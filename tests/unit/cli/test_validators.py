@@ -76,3 +76,20 @@ def test_home_that_is_not_there_is_a_mistake_and_no_verdict(
     answer = json.loads(done.stdout)
     assert (done.exit_code, answer["code"]) == (2, "E_USAGE")
     assert "cannot be read" in answer["message"]
+
+
+def test_keys_and_proposals_stand_in_one_piece_to_be_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who joins the halves of a key by hand votes for another validator."""
+    proposal = {"proposal": KEY, "organisation": "o", "approved_by": [], "validators": []}
+
+    async def ask(_target: object) -> dict[str, Any]:
+        return {"epoch": 0, "validators": [], "proposals": [proposal]}
+
+    monkeypatch.setattr(validators, "_ask", ask)
+    shared = ["--genesis", str(GENESIS), "--node", "h:1"]
+    done = CliRunner(env={"COLUMNS": "60"}).invoke(main, ["validators", "show", *shared])
+    words = done.stdout.split()
+    keys = [item["public_key"] for item in json.loads(GENESIS.read_bytes())["validators"]]
+    assert {KEY, *keys} <= set(words)

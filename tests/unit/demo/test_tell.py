@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import shutil
 
 import pytest
 from rich.console import Console
 
+from onward.demo import tell
 from onward.demo.perform import Played
 from onward.demo.script import load_script
 from onward.demo.tell import Narrator
@@ -51,6 +53,16 @@ def test_acceptance_where_a_refusal_was_expected_is_no_tick() -> None:
     assert "✓" not in text
     assert "‼" in text
     assert "expected E_ONWARD_PROHIBITED, got OK" in text
+
+
+@pytest.mark.parametrize("found", [None, "/usr/bin/onward"])
+def test_commands_to_try_are_found_by_the_shell_that_ran_make(
+    found: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make demo` sets nobody's PATH; the first thing a newcomer pastes must not fail."""
+    monkeypatch.setattr(shutil, "which", lambda _: found)
+    lines = tell._path_first()
+    assert [line.startswith("export PATH=") for line in lines] == ([] if found else [True])
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

@@ -48,7 +48,7 @@ def test_founders_are_in_the_genesis_and_in_the_wallet(tmp_path: Path) -> None:
 
 def test_no_secret_is_readable_by_others(tmp_path: Path) -> None:
     network = create_network(tmp_path / "n", validators=4, time_ms=T0)
-    secrets = [*network.folder.glob("wallet/*.json"), *network.folder.glob("node-*/keys/*")]
+    secrets = [*network.folder.glob("wallet/*.json"), *network.folder.glob("node-*/keys/*.key")]
     assert len(secrets) == len(FOUNDERS) + 4
     assert {stat.S_IMODE(file.stat().st_mode) for file in secrets} == {0o600}
 

@@ -20,7 +20,7 @@ from onward.network.definition import create_network
 from onward.network.looking import lock_holder, look_at_end, look_at_home, look_at_process
 from onward.network.observing import address_look, network_look, watch
 from onward.replica.answers import NodeStatus, PeerStatus
-from onward.types import Digest
+from onward.types import Digest, PublicKey
 
 GENESIS_MS = 1_750_000_000_000
 
@@ -124,6 +124,58 @@ def test_network_that_never_ran_is_seen_whole_and_unchanged(tmp_path: Path) -> N
     assert sorted((path, path.stat().st_mtime_ns) for path in network.folder.rglob("*")) == before
     assert (found.verdict, found.state) == (Verdict.STUCK, "no-quorum")
     assert seen.is_whole
+
+
+# -- whose key -------------------------------------------------------------------------------------
+
+OLD, NEW, OTHER = (PublicKey(bytes([n]) * 32) for n in (1, 2, 3))
+
+
+def seen_behind(
+    key: PublicKey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, proved: bool
+) -> Observations:
+    """What is seen at an address that shows a key; `proved`: v1 has the key NEW since epoch 1.
+
+    Who is asked tells of epoch 1 and of itself as of a validator, as anybody could.
+    """
+    genesis = create_network(tmp_path / "net", validators=4, time_ms=GENESIS_MS).genesis
+    members = genesis.validators.members
+    key = members[0].public_key if key == OLD else key
+    told = answer(9, epoch=1, chain_id=genesis.chain_id, validator="v1")
+
+    async def ask(*_: object) -> observing._Word:
+        return observing._Word(reach=Reach.ANSWERED, answer=told)
+
+    monkeypatch.setattr(observing, "_shown_key", lambda _: observing._Shown(value=bytes(key)))
+    monkeypatch.setattr(observing, "_ask", ask)
+    second = {item.name: item.public_key for item in members[1:]} | {"v1": NEW}
+    return asyncio.run(address_look("127.0.0.1:1", genesis, (second,) if proved else ())())
+
+
+def test_validator_of_a_later_epoch_is_none_until_that_is_proved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who vouches for itself is not checked; who was voted in is no stranger for ever."""
+    node = seen_behind(NEW, monkeypatch, tmp_path / "a", proved=False).nodes[0]
+    assert (node.reach, node.is_unproved) == (Reach.STRANGER, True)
+    node = seen_behind(NEW, monkeypatch, tmp_path / "b", proved=True).nodes[0]
+    assert (node.reach, node.name) == (Reach.ANSWERED, "v1")
+
+
+def test_proofs_make_no_validator_of_a_key_that_they_do_not_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen = seen_behind(OTHER, monkeypatch, tmp_path, proved=True)
+    assert seen.nodes[0].reach is Reach.STRANGER
+    assert sorted(seen.names) == ["v1", "v2", "v3", "v4"]
+
+
+def test_machine_that_has_kept_its_old_key_is_still_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It follows; its name has gone to another key, and both are of this chain."""
+    seen = seen_behind(OLD, monkeypatch, tmp_path, proved=True)
+    assert seen.nodes[0].reach is Reach.ANSWERED
 
 
 # -- time ------------------------------------------------------------------------------------------
