@@ -38,7 +38,7 @@ def test_the_readme_begins_with_two_commands_that_the_makefile_has() -> None:
         assert re.search(rf"^{target}:", listed, re.MULTILINE)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_readmes_network_of_your_own_runs_as_it_stands(clone: Path) -> None:
     block = shell_blocks("README.md")[1]
     try:
@@ -48,7 +48,7 @@ def test_the_readmes_network_of_your_own_runs_as_it_stands(clone: Path) -> None:
             env={key: value for key, value in os.environ.items() if key != "ONWARD_NETWORK"},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=240,
             check=False,
         )
     finally:  # also when it takes too long: its nodes are no children of the shell
@@ -67,7 +67,7 @@ def test_the_scenario_that_the_readme_names_runs(clone: Path) -> None:
         cwd=clone,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -47,6 +47,13 @@ def test_page_shows_every_metric_of_the_table() -> None:
     assert not missing
 
 
+def test_page_has_no_row_that_the_document_does_not_name() -> None:
+    """The library adds when each counter began: as many rows again."""
+    metrics = make_metrics()
+    metrics.happened.labels("fetch").inc()
+    assert b"_created" not in generate_latest(metrics.registry)
+
+
 def test_two_nodes_of_one_process_count_apart() -> None:
     one, two = make_metrics(), make_metrics()
     one.height.set(1)
