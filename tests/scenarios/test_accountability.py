@@ -15,6 +15,7 @@ from onward.simulation import signing
 from onward.simulation.byzantine.twins import TWINS
 from onward.simulation.faults import Options
 from onward.simulation.host import Host
+from onward.simulation.lane_oracles import LaneOracles
 from onward.simulation.oracles import SafetyOracles, Violation
 from onward.simulation.world import World
 
@@ -47,7 +48,7 @@ def test_every_honest_validator_can_name_who_told_two_stories(liar: str) -> None
 class Bystander:
     """The oracles of a network that is known to be broken: they only take notes."""
 
-    def __init__(self, oracles: SafetyOracles) -> None:
+    def __init__(self, oracles: SafetyOracles | LaneOracles) -> None:
         self._oracles = oracles
         self.notes: list[str] = []
 
@@ -72,6 +73,7 @@ def forked(seed: int, twins: int) -> tuple[World, Bystander]:
     w = World(seed=seed, options=Options(validators=size, liars=(TWINS,) * twins))
     oracles = Bystander(w.oracles)
     w.oracles = oracles  # type: ignore[assignment]
+    w.lanes = Bystander(w.lanes)  # type: ignore[assignment]
     honest = [host.index for host in w.honest]
     left, right = set(honest[::2]), set(honest[1::2])
 
