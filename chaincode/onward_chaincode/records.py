@@ -349,30 +349,41 @@ class _Memory:
     Records are frozen and bytes have one meaning, so who finds one here finds what she would have
     decoded, down to the types of its values: what is written is decoded before it comes in here,
     or a replica that has just started might see a plain text where another sees a member of an
-    enumeration. The oldest go first.
+    enumeration.
+
+    There are two generations, and what was asked for is in the younger one; when that is full, the
+    older one goes. (Letting the oldest go one by one looks cheap and is not: to find the first key
+    of a dict is to walk over all that have left before it.)
     """
 
-    __slots__ = ("_records", "_size_bytes")
+    __slots__ = ("_old", "_young", "_young_bytes")
 
     def __init__(self) -> None:
-        self._records: dict[tuple[type[object], bytes], object] = {}
-        self._size_bytes = 0
+        self._young: dict[tuple[type[object], bytes], object] = {}
+        self._old: dict[tuple[type[object], bytes], object] = {}
+        self._young_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
 
     def find(self, cls: type[object], value: bytes) -> object | None:
         """The record of this class with these bytes, if it is remembered."""
-        return self._records.get((cls, value))
+        found = self._young.get((cls, value))
+        if found is None:
+            found = self._old.get((cls, value))
+            if found is not None:
+                self.keep(found, value)
+        return found
 
     def keep(self, record: object, value: bytes) -> None:
         """Remember a record and its bytes."""
         key = (type(record), value)
-        if key in self._records:
+        if key in self._young:
             return
-        self._records[key] = record
-        self._size_bytes += len(value)
-        while self._size_bytes > limits.RECORDS_REMEMBERED_BYTES_MAX:
-            oldest = next(iter(self._records))
-            del self._records[oldest]
-            self._size_bytes -= len(oldest[1])
+        if self._young_bytes + len(value) > limits.RECORDS_REMEMBERED_BYTES_MAX // 2:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[key] = record
+        self._young_bytes += len(value)
 
 
 _memory = _Memory()

@@ -53,9 +53,20 @@ class CachedState(StoredState):
     """The stored state, with what was read or written of late at hand.
 
     Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
+
+    There are two generations, and what was asked for is in the younger one; when that is full, the
+    older one goes. (Letting the oldest go one by one looks cheap and is not: to find the first key
+    of a dict is to walk over all that have left before it.)
     """
 
-    __slots__ = ("_bytes_max", "_is_absent", "_values", "size_bytes")
+    __slots__ = (
+        "_generation_bytes_max",
+        "_is_absent",
+        "_old",
+        "_old_bytes",
+        "_young",
+        "_young_bytes",
+    )
 
     def __init__(
         self,
@@ -69,39 +80,52 @@ class CachedState(StoredState):
         `is_absent` knows without the store that a key has no value, if it says so.
         """
         super().__init__(store)
-        self._bytes_max = bytes_max
+        self._generation_bytes_max = bytes_max // 2
         self._is_absent = is_absent
-        self._values: dict[str, bytes] = {}  # the oldest first
-        self.size_bytes = 0
+        self._young: dict[str, bytes] = {}
+        self._old: dict[str, bytes] = {}
+        self._young_bytes = self._old_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of keys and values are at hand."""
+        return self._young_bytes + self._old_bytes
 
     def get(self, key: str) -> bytes | None:
         """The value of `key`, or None."""
-        value = self._values.get(key)
+        value = self._young.get(key)
+        if value is not None:
+            return value
+        value = self._old.get(key)
         if value is None:
             if self._is_absent is not None and self._is_absent(key):
                 return None
             value = super().get(key)
-            if value is not None:
-                self._keep(key, value)
+        if value is not None:
+            self._keep(key, value)
         return value
 
     def settle(self, writes: Mapping[str, bytes | None]) -> None:
         """These writes are in the store now."""
         for key, value in writes.items():
-            self._drop(key)
+            before = self._young.pop(key, None)
+            if before is not None:
+                self._young_bytes -= len(key) + len(before)
+            before = self._old.pop(key, None)
+            if before is not None:
+                self._old_bytes -= len(key) + len(before)
             if value is not None:
                 self._keep(key, value)
 
     def _keep(self, key: str, value: bytes) -> None:
-        self._values[key] = bytes(value)  # plain, as the store would give it back
-        self.size_bytes += len(key) + len(value)
-        while self.size_bytes > self._bytes_max:
-            self._drop(next(iter(self._values)))
-
-    def _drop(self, key: str) -> None:
-        value = self._values.pop(key, None)
-        if value is not None:
-            self.size_bytes -= len(key) + len(value)
+        size = len(key) + len(value)
+        if self._young_bytes + size > self._generation_bytes_max:
+            if size > self._generation_bytes_max:
+                return
+            self._old, self._old_bytes = self._young, self._young_bytes
+            self._young, self._young_bytes = {}, 0
+        self._young[key] = bytes(value)  # plain, as the store would give it back
+        self._young_bytes += size
 
 
 class Overlay:

@@ -52,5 +52,17 @@ def test_memory_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RECORDS_REMEMBERED_BYTES_MAX", 10)
     for number in range(9):
         memory.keep(QuotaRecord(hour=number, count=1), bytes([number]) * 4)
-    assert len(memory._records) == 2
+        assert len(memory) <= 2
     assert memory.find(QuotaRecord, bytes([8]) * 4) == QuotaRecord(hour=8, count=1)
+
+
+def test_record_that_is_asked_for_again_outlives_those_that_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory = records._Memory()
+    monkeypatch.setattr(limits, "RECORDS_REMEMBERED_BYTES_MAX", 24)  # three in a generation
+    memory.keep(QuotaRecord(hour=0, count=1), bytes(4))
+    for number in range(1, 20):
+        memory.keep(QuotaRecord(hour=number, count=1), bytes([number]) * 4)
+        assert memory.find(QuotaRecord, bytes(4)) == QuotaRecord(hour=0, count=1)
+    assert memory.find(QuotaRecord, bytes([1]) * 4) is None

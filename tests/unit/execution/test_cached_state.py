@@ -47,6 +47,18 @@ def test_what_is_at_hand_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert cached.get("isa/a") == b"1"
 
 
+def test_what_is_asked_for_again_outlives_what_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of a busy organisation would else be read anew for each generation."""
+    store = MemoryStore()
+    write(store, {"isa/a": b"1"})
+    cached = CachedState(store, bytes_max=60)  # five values in a generation
+    cached.get("isa/a")
+    monkeypatch.setattr(store, "get", None)
+    for number in range(30):
+        cached.settle({f"isa/{number % 10}": b"2"})
+        assert cached.get("isa/a") == b"1"
+
+
 def test_the_default_bound_is_a_named_limit() -> None:
     store = MemoryStore()
     cached = CachedState(store)
