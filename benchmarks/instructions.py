@@ -30,6 +30,8 @@ from onward.bench.machine import cores, describe
 FORMAT = "onward/instructions/1"
 BASELINE = Path(__file__).parent / "results" / "instructions.json"
 OVER_PER_CENT = 5.0
+DIRTY = "-dirty"
+"""How the commit ends of a checkout in which files differ from it."""
 
 # How often each call is made, the first time and the second. The first number covers the items that
 # a call has, so that what is counted finds everything at hand. A block has been executed once while
@@ -149,8 +151,14 @@ def _origin(found: Mapping[str, Any]) -> str:
     machine = found["machine"]
     return (
         f"{found['counter']}, Python {machine['python']}, {machine['cpu']}, "
-        f"commit {str(machine['commit'])[:12]}"
+        f"commit {_short(machine['commit'])}"
     )
+
+
+def _short(commit: str | None) -> str:
+    if commit is None:
+        return "unknown"
+    return commit[:12] + (DIRTY if commit.endswith(DIRTY) else "")
 
 
 def chosen_times(only: str | None) -> dict[str, tuple[int, int]]:
@@ -194,6 +202,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counter = find_counter()
     if counter is None:
         sys.stderr.write(HELP)
+        return 2
+    commit = describe()["commit"]
+    if chosen.write and (commit is None or commit.endswith(DIRTY)):
+        sys.stderr.write(
+            f"--write: a baseline is of a commit, at which it can be made again; this is "
+            f"{_short(commit)}\n"
+        )
         return 2
     try:
         baseline = read_baseline(chosen.baseline)

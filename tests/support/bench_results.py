@@ -35,7 +35,11 @@ def bench_run(rate: float, *, seed: int = 1, complaint: str = "") -> dict[str, A
         "in_flight": 0,
         "holds": not complaint,
         "complaints": [complaint] if complaint else [],
-        "throughput": {"settled_per_s": rate, "signatures_per_s": 1.2 * rate},
+        "throughput": {
+            "envelopes_per_s": rate,
+            "settled_per_s": rate,
+            "signatures_per_s": 1.2 * rate,
+        },
         "limit_ratio": round(1.2 * rate / LIMIT_PER_S, 4),
         "verify": {"limit_per_s": LIMIT_PER_S},
         "latency_ms": {"p50": 20.0, "p99": 50.0, "p999": 60.0},

@@ -38,7 +38,7 @@ class Campaign:
         return found
 
     async def probe(self) -> tuple[dict[str, Any], float]:
-        """A closed loop: about what the network can take, in transactions a second."""
+        """A closed loop: about what the network can take, in envelopes a second."""
         found = await self.one(
             RunPlan(
                 workload=self.workload,
@@ -49,7 +49,7 @@ class Campaign:
                 p99_ms_max=self.p99_ms_max,
             )
         )
-        return found, max(RATE_MIN, found["throughput"]["settled_per_s"])
+        return found, max(RATE_MIN, found["throughput"]["envelopes_per_s"])
 
     async def quick(self, seconds: float = QUICK_S) -> list[dict[str, Any]]:
         """A short ramp, then one run at a rate that held; the last run is the main one."""

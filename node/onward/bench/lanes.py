@@ -1,9 +1,10 @@
-"""Lanes: transactions signed before the clock starts, one file for each validator's stream.
+"""Lanes: envelopes signed before the clock starts, one file for each validator's stream.
 
 DIR/lane-K.frames     envelopes, each in its frame of a StreamedSubmit (`wire.framed`), end to end
 DIR/lane-K.ends       where each frame ends: 8 bytes each, in the machine's order
-DIR/lane-K.hashes     the transactions' hashes, 32 bytes each
-DIR/lane-K.facts      for each: which verdict it must get, how many signatures, which type; 3 bytes
+DIR/lane-K.hashes     the transactions' hashes, 32 bytes each, in the order of their envelopes
+DIR/lane-K.facts      for each envelope: which verdict its transactions must get, how many
+                      signatures, which type, how many transactions; 4 bytes
 DIR/lane-K.json       what the numbers in the facts stand for, and how many are the prologue's
 
 The first ones are the prologue: they are executed before the clock starts, so that the mix is even
@@ -18,6 +19,7 @@ import json
 import mmap
 from array import array
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,13 +33,13 @@ from onward.types import Digest
 from onward_proto.canonical import encode
 
 SLOTS = 8
-FACT_BYTES = 3
+FACT_BYTES = 4
 _HASH_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneJob:
-    """Which transactions to sign, and where to put them. `count`: without the prologue."""
+    """Which envelopes to sign, and where to put them. `count`: without the prologue."""
 
     folder: Path
     lane: int
@@ -53,14 +55,16 @@ class LaneFacts:
 
     lane: int
     persons: tuple[bytes, ...]
-    prologue: int
+    prologue: int  # envelopes, all of them counted in `envelopes`
+    envelopes: int
+    transactions: int
     envelope_bytes: int
     body_bytes: int
     signatures: int
 
 
 def write_lane(job: LaneJob) -> LaneFacts:
-    """Sign the transactions of a lane, some stories at a time so that they cross each other."""
+    """Sign the envelopes of a lane, some stories at a time so that they cross each other."""
     stage = Stage(job.setting, job.lane)
     workload = WORKLOADS[job.workload]
     base = _base(job.folder, job.lane)
@@ -72,22 +76,23 @@ def write_lane(job: LaneJob) -> LaneFacts:
     with base.with_suffix(".frames").open("wb") as frames:
         for index in range(playing.prologue + job.count):
             step = playing.next_step()
-            body = _body(stage, step)
-            tx_hash = body_hash(body)
+            bodies = [_body(stage, step, payload) for payload in (step.payload, *step.more)]
+            tx_hashes = [body_hash(body) for body in bodies]
             signers = [party.signer for party in (step.actor, step.cosigner) if party is not None]
-            frame = wire.framed(seal_envelope(job.chain_id, [body], signers))
+            frame = wire.framed(seal_envelope(job.chain_id, bodies, signers))
             frames.write(frame)
             position += len(frame)
-            body_bytes += len(body)
+            body_bytes += sum(map(len, bodies))
             signatures += len(signers)
             ends.append(position)
-            hashes += tx_hash
+            hashes += b"".join(tx_hashes)
             facts.append(codes.setdefault(step.expected, len(codes)))
             facts.append(len(signers))
             facts.append(types.setdefault(step.type, len(types)))
-            playing.became(tx_hash)
+            facts.append(len(bodies))
+            playing.became(tx_hashes[0])
             if index < playing.prologue:
-                asked.note(step, tx_hash)
+                asked.note(step, tx_hashes[0])
     asked.write(base.with_suffix(".asked"), stage.rng)
     persons = [job.setting.person(job.lane, number) for number in range(stage.persons)]
     keys = tuple(bytes(person.signer.public_key) for person in persons)
@@ -103,6 +108,8 @@ def write_lane(job: LaneJob) -> LaneFacts:
         lane=job.lane,
         persons=keys,
         prologue=playing.prologue,
+        envelopes=len(ends),
+        transactions=len(hashes) // _HASH_BYTES,
         envelope_bytes=position,
         body_bytes=body_bytes,
         signatures=signatures,
@@ -110,7 +117,7 @@ def write_lane(job: LaneJob) -> LaneFacts:
 
 
 class Lane:
-    """A lane that was written, mapped. Transactions are numbered from 0. Use it with `with`."""
+    """A lane that was written, mapped. Envelopes are numbered from 0. Use it with `with`."""
 
     def __init__(self, folder: Path, lane: int) -> None:
         base = _base(folder, lane)
@@ -118,6 +125,7 @@ class Lane:
         self._ends.frombytes(base.with_suffix(".ends").read_bytes())
         self._hashes = base.with_suffix(".hashes").read_bytes()
         self._facts = base.with_suffix(".facts").read_bytes()
+        self._places = array("Q", accumulate(self._facts[3::FACT_BYTES], initial=0))
         names = json.loads(base.with_suffix(".json").read_text(encoding="utf-8"))
         self.prologue: int = names["prologue"]
         self._codes: list[str] = names["codes"]
@@ -140,19 +148,27 @@ class Lane:
         self._frames.close()
 
     def frames(self, first: int, end: int) -> bytes:
-        """The frames of the transactions from `first` up to `end`."""
+        """The frames of the envelopes from `first` up to `end`."""
         return self._frames[self._ends[first - 1] if first else 0 : self._ends[end - 1]]
 
     def envelope(self, index: int) -> bytes:
-        """A transaction's envelope."""
+        """An envelope's bytes."""
         return wire.unframed(self.frames(index, index + 1))
 
-    def tx_hash(self, index: int) -> bytes:
-        """A transaction's hash."""
-        return self._hashes[_HASH_BYTES * index : _HASH_BYTES * (index + 1)]
+    def tx_hashes(self, index: int) -> tuple[bytes, ...]:
+        """The hashes of its transactions, in order."""
+        first, end = self._places[index : index + 2]
+        return tuple(
+            self._hashes[_HASH_BYTES * place : _HASH_BYTES * (place + 1)]
+            for place in range(first, end)
+        )
+
+    def transactions(self, first: int, end: int) -> int:
+        """How many transactions the envelopes from `first` up to `end` carry."""
+        return self._places[end] - self._places[first]
 
     def expected(self, index: int) -> str:
-        """The code that its verdict must have."""
+        """The code that the verdict of each of them must have."""
         return self._codes[self._facts[FACT_BYTES * index]]
 
     def signatures(self, index: int) -> int:
@@ -160,7 +176,7 @@ class Lane:
         return self._facts[FACT_BYTES * index + 1]
 
     def type(self, index: int) -> str:
-        """Its transaction type."""
+        """The type of its transactions."""
         return self._types[self._facts[FACT_BYTES * index + 2]]
 
 
@@ -204,7 +220,7 @@ class _Playing:
         return self._workload.story(self._stage, self._begun - 1)
 
 
-def _body(stage: Stage, step: Step) -> bytes:
+def _body(stage: Stage, step: Step, payload: object) -> bytes:
     return encode(
         Body(
             format=BODY_FORMAT,
@@ -214,7 +230,7 @@ def _body(stage: Stage, step: Step) -> bytes:
             cosigners=() if step.cosigner is None else (step.cosigner.party_id,),
             valid_until_ms=stage.setting.time_ms + VALID_MS,
             salt=stage.rng.randbytes(16),
-            payload=encode(step.payload),
+            payload=encode(payload),
         )
     )
 

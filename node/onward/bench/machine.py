@@ -63,7 +63,7 @@ def measure_verifying(seconds: float) -> Verifying:
 
 
 def _verify_for(seconds: float) -> Verifying:
-    """Verify messages of which no two are equal, for so long, in this process."""
+    """Verify messages of which no two are equal, for so long, in this process: some at least."""
     key = SigningKey(bytes(range(32)))
     messages = [
         number.to_bytes(8, "big") + bytes(VERIFIED_BYTES - 8)
@@ -71,14 +71,15 @@ def _verify_for(seconds: float) -> Verifying:
     ]
     signed = [(message, key.sign(message)) for message in messages]
     public_key = key.public_key
-    done = 0
+    done, elapsed = 0, 0.0
     began, cpu_began = time.perf_counter(), time.process_time()
-    while (elapsed := time.perf_counter() - began) < seconds:
+    while not done or elapsed < seconds:
         at = done % _VERIFIED_MESSAGES
         for message, signature in signed[at : at + _CHUNK]:
             if not verify(public_key, message, signature):
                 raise ValueError("a good signature did not verify")
         done += _CHUNK
+        elapsed = time.perf_counter() - began
     cpu_s = time.process_time() - cpu_began
     return Verifying(per_s=done / elapsed, cpu_us=1e6 * cpu_s / done)
 
@@ -91,20 +92,28 @@ class Ticks:
     taken: int  # by the host, for other machines, while somebody here wanted to run
 
 
-def ticks(file: Path = Path("/proc/stat")) -> Ticks:
-    """Until now; proc(5) tells the fields. Nothing passes where the kernel does not tell."""
+def ticks(file: Path = Path("/proc/stat")) -> Ticks | None:
+    """Until now; proc(5) tells the fields. None where the kernel does not tell all of them."""
     try:
-        first = file.read_text(encoding="ascii").partition("\n")[0]
-    except OSError:
-        return Ticks(total=0, taken=0)
-    numbers = [int(word) for word in first.split()[1 : 1 + _TICK_KINDS]]
+        name, *words = file.read_text(encoding="ascii").partition("\n")[0].split()
+        numbers = [int(word) for word in words[:_TICK_KINDS]]
+    except (OSError, ValueError):
+        return None
+    if name != "cpu" or len(numbers) < _TICK_KINDS:
+        return None
     return Ticks(total=sum(numbers), taken=numbers[-1])
 
 
-def host_taken(before: Ticks, after: Ticks) -> float:
-    """The part (0 to 1) of all processors' time in between that the host gave to others."""
-    total = after.total - before.total
-    return round((after.taken - before.taken) / total, 3) if total > 0 else 0.0
+def host_taken(before: Ticks | None, after: Ticks | None) -> float | None:
+    """The part (0 to 1) of all processors' time in between that the host gave to others.
+
+    None where it is not known, or no tick has passed.
+    """
+    if before is None or after is None or after.total <= before.total:
+        return None
+    # On some hosts the count of one kind goes back, or makes up for the others later.
+    part = (after.taken - before.taken) / (after.total - before.total)
+    return round(min(1.0, max(0.0, part)), 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What became of a load, read from the files that the generator left.
 
-A transaction's latency is the time from the moment at which it was due to the arrival of its
-verdict: one that had to wait at our end for a slow node has waited all the same. Throughput counts
+An envelope's latency is the time from the moment at which it was due to the arrival of its
+verdicts: one that had to wait at our end for a slow node has waited all the same. Throughput counts
 verdicts that arrived within the measured time; latencies are those of the transactions that were
 due within it.
 """
@@ -49,8 +49,13 @@ class Measured:
 
 @dataclass(slots=True, kw_only=True)
 class Window:
-    """What happened in one window. `latency` is of those due, the rest of verdicts that came."""
+    """What happened in one window. `latency` is of those due, the rest of verdicts that came.
 
+    Transactions are counted, but for `envelopes` and its signatures: one for however many it
+    carries, and only where all of them are accepted.
+    """
+
+    envelopes: int = 0
     settled: int = 0
     accepted: int = 0
     signatures: int = 0
@@ -98,6 +103,11 @@ class Outcome:
         return sum(window.settled for window in self.windows)
 
     @property
+    def envelopes(self) -> int:
+        """Envelopes whose verdicts came within the measured time."""
+        return sum(window.envelopes for window in self.windows)
+
+    @property
     def signatures(self) -> int:
         """Client signatures of what was accepted within the measured time."""
         return sum(window.signatures for window in self.windows)
@@ -139,7 +149,7 @@ class _LaneReader:
         lanes, rate = len(self._spec.endpoints), self._spec.rate
         found = self._found
         prologue = self._signed.prologue
-        found.planned += len(self._signed)
+        found.planned += self._signed.transactions(0, len(self._signed))
         for first, count, at_s in SENT.iter_unpack(self._base.with_suffix(".sends").read_bytes()):
             for index in range(first, first + count):
                 if rate is None or index < prologue:
@@ -148,7 +158,7 @@ class _LaneReader:
                 due_s = start_s + ((index - prologue) * lanes + self._lane) / rate
                 self._due[index] = due_s
                 found.send_lag.add(1000 * max(0.0, at_s - due_s))
-            found.submitted += count
+            found.submitted += self._signed.transactions(first, first + count)
             found.sent_bytes += len(self._signed.frames(first, first + count)) + self._tail_bytes
 
     def read_replies(self, measured: Measured, places: array[int]) -> None:
@@ -159,14 +169,13 @@ class _LaneReader:
             window = measured.window_of(at_s)
             for settled in wire.read_reply(reply):
                 self._settle(settled, at_s, window, measured)
-                if not settled.refused:
-                    places.append(settled.log_index)
+                places.extend(verdict.log_index for verdict in settled.verdicts)
 
     def finish(self, measured: Measured) -> None:
         """What was sent and never answered has the worst latency of all."""
         for index, due_s in enumerate(self._due):
             if due_s != _NEVER and not self._answered[index]:
-                self._found.unanswered.append(self._signed.tx_hash(index))
+                self._found.unanswered.extend(self._signed.tx_hashes(index))
                 self._note_latency(due_s, measured.until_s, measured)
 
     def read_answers(self, measured: Measured) -> None:
@@ -184,33 +193,44 @@ class _LaneReader:
         if not 0 <= index < len(self._due) or self._answered[index] or self._due[index] == _NEVER:
             self._complain(f"an answer to {settled.id}, which does not wait for one")
             return
-        if settled.refused:
-            found.refused_at_the_door[settled.code] += 1
-            if settled.code not in ("E_BUSY", "E_UNAVAILABLE"):
-                self._complain(f"{self._signed.type(index)}: {settled.code}: {settled.message}")
+        refusal, kind = settled.refusal, self._signed.type(index)
+        if refusal is not None:
+            found.refused_at_the_door[refusal.code] += 1
+            if refusal.code not in ("E_BUSY", "E_UNAVAILABLE"):
+                self._complain(f"{kind}: {refusal.code}: {refusal.message}")
             return
         self._answered[index] = 1
         self._note_latency(self._due[index], at_s, measured)
-        found.verdicts += 1
-        found.codes[settled.code] += 1
-        found.told.append(
-            Told(tx_hash=self._signed.tx_hash(index), code=settled.code, height=settled.height)
-        )
-        accepted = settled.outcome == ACCEPTED
-        found.accepted += accepted
-        found.recorded += settled.outcome == RECORDED
-        expected = self._signed.expected(index)
-        if settled.code != expected or accepted != (expected == OK):
-            self._complain(
-                f"{self._signed.type(index)}: expected {expected}, got {settled.code} with outcome "
-                f"{settled.outcome}: {settled.message}"
-            )
+        tx_hashes, verdicts = self._signed.tx_hashes(index), settled.verdicts
+        if len(verdicts) != len(tx_hashes):
+            self._complain(f"{kind}: {len(verdicts)} verdicts for {len(tx_hashes)} transactions")
+        for tx_hash, verdict in zip(tx_hashes, verdicts, strict=False):
+            self._judge(index, tx_hash, verdict)
         if window is not None:
-            found.types[self._signed.type(index)] += 1
+            accepted = sum(verdict.outcome == ACCEPTED for verdict in verdicts)
+            found.types[kind] += len(verdicts)
             counted = found.windows[window]
-            counted.settled += 1
+            counted.envelopes += 1
+            counted.settled += len(verdicts)
             counted.accepted += accepted
-            counted.signatures += self._signed.signatures(index) if accepted else 0
+            if accepted == len(tx_hashes):
+                counted.signatures += self._signed.signatures(index)
+
+    def _judge(self, index: int, tx_hash: bytes, verdict: wire.Told) -> None:
+        """One transaction of an envelope, against what was foretold of it."""
+        found = self._found
+        found.verdicts += 1
+        found.codes[verdict.code] += 1
+        found.told.append(Told(tx_hash=tx_hash, code=verdict.code, height=verdict.height))
+        accepted = verdict.outcome == ACCEPTED
+        found.accepted += accepted
+        found.recorded += verdict.outcome == RECORDED
+        expected = self._signed.expected(index)
+        if verdict.code != expected or accepted != (expected == OK):
+            self._complain(
+                f"{self._signed.type(index)}: expected {expected}, got {verdict.code} with outcome "
+                f"{verdict.outcome}: {verdict.message}"
+            )
 
     def _note_latency(self, due_s: float, at_s: float, measured: Measured) -> None:
         window = measured.window_of(due_s)

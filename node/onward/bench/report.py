@@ -5,14 +5,16 @@
     main             which of the runs it is
     runs             each with its windows, so that a spread can be stated
 
-`limit_ratio` is client signatures in finalized, executed and accepted envelopes of one body each,
-per second, divided by (verifications per second of all cores / validators): every validator has to
-verify every client signature, so no network of these validators on this machine can exceed 1.
+`limit_ratio` is client signatures in finalized, executed and accepted envelopes per second, divided
+by (verifications per second of all cores / validators): every validator has to verify every client
+signature, so no network of these validators on this machine can exceed 1. G1 is this ratio of
+envelopes of one body each. Where one carries many (`bulk`), a signature stands for all of them, and
+the figures to look at are `accepted_per_s` and `cpu_us_per_tx`.
 
 `limit_ratio_cpu` of a run is the same in processor time: what the validators' verifications of
 those signatures take, divided by all that validators and generator used. It is the ratio that
 the run would have with all processors busy; a host that gives them to others does not change it.
-`host_taken` says how much of them it gave.
+`host_taken` says how much of them it gave; null where the kernel does not tell.
 """
 
 from __future__ import annotations
@@ -124,6 +126,7 @@ def run_document(record: RunRecord) -> dict[str, Any]:
         "limit_ratio_cpu": _limit_ratio_cpu(record),
         "host_taken": machine.host_taken(record.samples[0].ticks, record.samples[-1].ticks),
         "throughput": {
+            "envelopes_per_s": round(outcome.envelopes / seconds, 1),
             "settled_per_s": round(outcome.settled / seconds, 1),
             "accepted_per_s": round(sum(item.accepted for item in outcome.windows) / seconds, 1),
             "signatures_per_s": round(outcome.signatures / seconds, 1),
@@ -211,10 +214,10 @@ def why_not(record: RunRecord) -> list[str]:
         return found
     seconds = record.measured.window_s * record.measured.windows
     # In a short run it is chance how many verdicts fall into it: latencies come and go.
-    behind_s = seconds - outcome.settled / plan.write_rate
+    behind_s = seconds - outcome.envelopes / plan.write_rate
     if behind_s > max(BEHIND_S, BEHIND_PART * seconds):
         found.append(
-            f"{outcome.settled / seconds:.1f} settled a second, {plan.write_rate:.1f} were due"
+            f"{outcome.envelopes / seconds:.1f} settled a second, {plan.write_rate:.1f} were due"
         )
     if outcome.queries.count < plan.query_rate * (seconds - max(BEHIND_S, BEHIND_PART * seconds)):
         found.append(f"{outcome.queries.count / seconds:.1f} queries a second were asked")
@@ -249,7 +252,8 @@ def _faults(record: RunRecord) -> list[dict[str, Any]]:
 
 def _transactions(record: RunRecord) -> dict[str, Any]:
     outcome = record.outcome
-    count = outcome.planned
+    count = sum(item.transactions for item in record.signed)
+    envelopes = sum(item.envelopes for item in record.signed)
     return {
         "planned": outcome.planned,
         "submitted": outcome.submitted,
@@ -262,7 +266,8 @@ def _transactions(record: RunRecord) -> dict[str, Any]:
         "examples": outcome.examples,
         "codes": dict(sorted(outcome.codes.items())),
         "types": dict(sorted(outcome.types.items())),
-        "envelope_bytes_mean": _per(sum(item.envelope_bytes for item in record.signed), count),
+        "per_envelope_mean": _per(count, envelopes, 3),
+        "envelope_bytes_mean": _per(sum(item.envelope_bytes for item in record.signed), envelopes),
         "body_bytes_mean": _per(sum(item.body_bytes for item in record.signed), count),
         "signatures_mean": _per(sum(item.signatures for item in record.signed), count, 3),
         "signing_s": round(record.signing_s, 1),

@@ -77,13 +77,13 @@ class RunPlan:
     closely: bool = False  # windows of a second, however long it takes
 
     @property
-    def transactions(self) -> int:
+    def envelopes(self) -> int:
         """How many are signed."""
         return math.ceil((self.write_rate or self.rate_guess) * (self.warm_s + self.seconds))
 
     @property
     def write_rate(self) -> float | None:
-        """Transactions a second."""
+        """Envelopes a second."""
         queries = WORKLOADS[self.workload].queries_per_write
         return None if self.rate is None else self.rate / (1 + queries)
 
@@ -105,7 +105,7 @@ class Sample:
 
     at_s: float
     used: tuple[machine.Usage | None, ...]
-    ticks: machine.Ticks
+    ticks: machine.Ticks | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +238,7 @@ class Bench:
         setting = Setting(
             seed=self._seed,
             tag=tag,
-            organisation_count=organisations_for(workload, plan.transactions),
+            organisation_count=organisations_for(workload, plan.envelopes),
             time_ms=now_ms(),
         )
         lanes = len(self._network.nodes)
@@ -246,7 +246,7 @@ class Bench:
             LaneJob(
                 folder=folder,
                 lane=lane,
-                count=max(1, (plan.transactions - lane + lanes - 1) // lanes),
+                count=max(1, (plan.envelopes - lane + lanes - 1) // lanes),
                 workload=plan.workload,
                 setting=setting,
                 chain_id=self._network.genesis.chain_id,
@@ -258,7 +258,7 @@ class Bench:
             signing = pool.map_async(write_lane, jobs, chunksize=1)
             while not signing.ready():
                 done_mb = machine.folder_bytes([folder]) / 1e6
-                self._progress(f"signing {plan.transactions} transactions: {done_mb:.0f} MB")
+                self._progress(f"signing {plan.envelopes} envelopes: {done_mb:.0f} MB")
                 await asyncio.sleep(_LOOK_S)
             return setting, tuple(signing.get())
 

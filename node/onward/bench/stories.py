@@ -1,8 +1,9 @@
-"""What happens in a benchmark: stories, told one transaction at a time.
+"""What happens in a benchmark: stories, told one envelope at a time.
 
 A story is a generator of steps; what comes back into it is the hash of the transaction that the
-step became. Ids derive from that hash, so a whole story can be signed before any of it is sent. All
-steps of a story stay in one lane and in order, and each says which verdict it must get.
+step became (of the first one, where an envelope carries several). Ids derive from that hash, so a
+whole story can be signed before any of it is sent. All steps of a story stay in one lane and in
+order, and each says which verdict it must get.
 
 `isa` is the mix of one intentcast: it is answered by eight organisations (three accept, four
 reject, one counters); under each agreement five shares and their acknowledgements, and every other
@@ -58,7 +59,10 @@ _OTHER_PURPOSE = "dpv:Marketing"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One transaction: its type, payload message and signers, and the verdict that it must get."""
+    """An envelope: what its transaction is, who signs it, and the verdict that it must get.
+
+    `more`: payloads of further transactions in the same envelope, alike in everything else.
+    """
 
     type: str
     payload: object
@@ -66,6 +70,7 @@ class Step:
     cosigner: Party | None = None
     expected: str = OK
     contract: str = "isa"
+    more: tuple[object, ...] = ()
 
 
 Story = Generator[Step, Digest, None]
@@ -379,6 +384,21 @@ def opaque(stage: Stage, number: int) -> Story:
     yield Step("opaque.put", payload, actor, contract="opaque")
 
 
+BULK_ENVELOPES = 10
+BULK_BODIES = 10
+
+
+def bulk(stage: Stage, number: int) -> Story:
+    """One agreement and a hundred shares under it, ten to an envelope: ten for one signature."""
+    person, holder = _acquainted(stage, number)
+    agreement = yield from _handshake(stage, person, holder, stage.plain_terms)
+    for _ in range(BULK_ENVELOPES):
+        first, *more = (
+            ShareRecord(agreement=agreement, share=stage.parcel()) for _ in range(BULK_BODIES)
+        )
+        yield Step("share.record", first, person, more=tuple(more))
+
+
 STORIES_PER_PERSON = 8
 
 
@@ -401,7 +421,11 @@ def _handshake(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A kind of story. `refusal_share`: of all its transactions, those that leave a refusal."""
+    """A kind of story, of `mean_length` envelopes.
+
+    `refusal_share`: of all its transactions, those that leave a refusal. `bodies_max`: how many
+    transactions an envelope carries at most.
+    """
 
     name: str
     story: Callable[[Stage, int], Story]
@@ -409,6 +433,7 @@ class Workload:
     refusal_share: float
     queries_per_write: int = 0
     contract: str = "isa"
+    bodies_max: int = 1
 
 
 WORKLOADS: dict[str, Workload] = {
@@ -418,6 +443,13 @@ WORKLOADS: dict[str, Workload] = {
         Workload(name="onward", story=onward, mean_length=17, refusal_share=0.08),
         Workload(name="handshake", story=handshake, mean_length=2, refusal_share=0),
         Workload(name="opaque", story=opaque, mean_length=1, refusal_share=0, contract="opaque"),
+        Workload(
+            name="bulk",
+            story=bulk,
+            mean_length=2 + BULK_ENVELOPES,
+            refusal_share=0,
+            bodies_max=BULK_BODIES,
+        ),
         Workload(name="read", story=isa, mean_length=54, refusal_share=0.022, queries_per_write=20),
     )
 }

@@ -314,7 +314,8 @@ class _Play:
         signed = self._lanes[lane]
         for index in range(first, end):
             at_us = due[index - first] if due else -1
-            self._waiting[signed.tx_hash(index)] = lane, at_us, signed.expected(index)
+            (tx_hash,) = signed.tx_hashes(index)
+            self._waiting[tx_hash] = lane, at_us, signed.expected(index)
         self._counts["submitted"] += end - first
         envelopes = tuple(signed.envelope(index) for index in range(first, end))
         self._network.hand(lane, Handed(envelopes=envelopes))

@@ -7,7 +7,7 @@ when it has stopped. What the fields mean is said in `onward_proto/v1/gateway.pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from onward.errors import MalformedError
 
@@ -19,16 +19,23 @@ _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass(slots=True, kw_only=True)
-class Settled:
-    """What became of one envelope of one body. `refused`: it never came to a verdict."""
+class Told:
+    """A verdict, or why there is none."""
 
-    id: int = 0
-    refused: bool = False
     code: str = ""
     message: str = ""
     height: int = 0
     outcome: int = 0
     log_index: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Settled:
+    """What became of one envelope: a verdict for each of its transactions, or one refusal."""
+
+    id: int = 0
+    verdicts: list[Told] = field(default_factory=list)
+    refusal: Told | None = None
 
 
 def varint(value: int) -> bytes:
@@ -109,38 +116,40 @@ def _read_settled(data: int | bytes) -> Settled:
         if number == 1 and isinstance(value, int):
             found.id = value
         elif number == 2:
-            _read_submission(value, found)
+            found.verdicts = [
+                _read_verdict(verdict) for inner, verdict in _fields(value) if inner == 2
+            ]
         elif number == 3:
-            found.refused = True
-            _read_refusal(value, found)
+            found.refusal = _read_refusal(value)
     return found
 
 
-def _read_submission(data: int | bytes, found: Settled) -> None:
-    """The one verdict of a SubmitReply."""
-    for number, verdict in _fields(data):
-        if number != 2:
-            continue
-        for inner, value in _fields(verdict):
-            match inner, value:
-                case 2, bytes():
-                    found.code = value.decode()
-                case 4, bytes():
-                    found.message = value.decode(errors="replace")
-                case 5, int():
-                    found.height = value
-                case 6, int():
-                    found.outcome = value
-                case 7, int():
-                    found.log_index = value
+def _read_verdict(data: int | bytes) -> Told:
+    """A verdict of a SubmitReply."""
+    found = Told()
+    for number, value in _fields(data):
+        match number, value:
+            case 2, bytes():
+                found.code = value.decode()
+            case 4, bytes():
+                found.message = value.decode(errors="replace")
+            case 5, int():
+                found.height = value
+            case 6, int():
+                found.outcome = value
+            case 7, int():
+                found.log_index = value
+    return found
 
 
-def _read_refusal(data: int | bytes, found: Settled) -> None:
+def _read_refusal(data: int | bytes) -> Told:
+    found = Told()
     for number, value in _fields(data):
         if number == 1 and isinstance(value, bytes):
             found.code = value.decode()
         elif number == 3 and isinstance(value, bytes):
             found.message = value.decode(errors="replace")
+    return found
 
 
 def _fields(data: int | bytes) -> list[tuple[int, int | bytes]]:

@@ -160,7 +160,7 @@ def bench(ctx: click.Context, /, *, quick: bool, **given: Any) -> None:
 
 @bench.command()
 @_workload
-@click.option("--rate", type=click.FloatRange(min=1), help="Transactions a second, open loop.")
+@click.option("--rate", type=click.FloatRange(min=1), help="Envelopes a second, open loop.")
 @click.option("--closed", type=click.IntRange(min=1), help="So many in flight, closed loop.")
 @click.option(
     "--sign",
@@ -169,7 +169,7 @@ def bench(ctx: click.Context, /, *, quick: bool, **given: Any) -> None:
     default=SIGNED_PER_S,
     show_default=True,
     metavar="N",
-    help="Transactions to sign for each second of a closed loop.",
+    help="Envelopes to sign for each second of a closed loop.",
 )
 @click.option("--seconds", type=click.FloatRange(1, 3_600), default=30.0, show_default=True)
 @click.option("--warm", "warm_s", type=click.FloatRange(0, 600), default=3.0, show_default=True)
@@ -197,7 +197,10 @@ def run(
     faults: tuple[Fault, ...],
     **given: Any,
 ) -> None:
-    """One run: at a fixed rate, or with a fixed number in flight."""
+    """One run: at a fixed rate, or with a fixed number in flight.
+
+    An envelope carries one transaction, but in bulk, where most carry ten.
+    """
     if faults and WORKLOADS[workload].queries_per_write:
         raise click.UsageError(
             f"{workload} has queries, which do not move on to the next validator"
@@ -373,9 +376,10 @@ def show_result(out: Console, result: dict[str, Any]) -> None:
     out.print()
     out.print(f"limit ratio {result['limit_ratio']} of the run at {main['rate'] or 'closed loop'}")
     by_cpu = main.get("limit_ratio_cpu")
-    taken = main.get("host_taken", 0.0)
     if by_cpu is not None:
-        out.print(f"in processor time {by_cpu}; the host took {taken:.1%} of the processors away")
+        taken = main.get("host_taken")
+        part = "an unknown part" if taken is None else f"{taken:.1%}"
+        out.print(f"in processor time {by_cpu}; the host took {part} of the processors away")
     known = result["machine"]
     out.print(f"{known['cores']} cores of {known['cpu']}, Python {known['python']}")
     for item in result["runs"]:

@@ -48,7 +48,7 @@ from onward.runtime.home import DATA_NAME, GENESIS_NAME
 _WORKLOADS = sorted(
     name
     for name, item in WORKLOADS.items()
-    if not item.queries_per_write and (item.contract, 1) in CONTRACTS
+    if not item.queries_per_write and item.bodies_max == 1 and (item.contract, 1) in CONTRACTS
 )
 _GC_THRESHOLDS = (50_000, 20, 50)
 _DOCUMENT_BYTES_MAX = 16 * 1024 * 1024

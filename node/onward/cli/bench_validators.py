@@ -36,7 +36,9 @@ from onward.network.ending import in_order, unwind_on_signals
 
 DELAY_MS_MAX = 1_000
 _SAMPLE_EVERY_S = 0.5
-_WORKLOADS = sorted(name for name, item in WORKLOADS.items() if not item.queries_per_write)
+_WORKLOADS = sorted(
+    name for name, item in WORKLOADS.items() if not item.queries_per_write and item.bodies_max == 1
+)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):

@@ -47,12 +47,23 @@ def test_a_faster_machine_is_pointed_out() -> None:
 
 def test_a_host_that_took_processors_away_is_pointed_out() -> None:
     """Latencies and rates of such a run say nothing of ours."""
-    assert not compare(bench_result(1_000), bench_result(1_000))["notes"]
-    other = bench_result(1_000)
+    calm, other = bench_result(1_000), bench_result(1_000)
+    calm["runs"][-1]["host_taken"] = 0.0
     other["runs"][-1]["host_taken"] = 0.3
-    assert any(
-        "the host took 0% and 30%" in note for note in compare(bench_result(1_000), other)["notes"]
-    )
+    assert not compare(calm, calm)["notes"]
+    assert any("the host took 0% and 30%" in note for note in compare(calm, other)["notes"])
+
+
+def test_of_a_document_that_does_not_know_what_the_host_took_nothing_is_told() -> None:
+    """Older documents do not say, and where the kernel does not, newer ones cannot."""
+    older, unknown, other = bench_result(1_000), bench_result(1_000), bench_result(1_000)
+    unknown["runs"][-1]["host_taken"] = None
+    other["runs"][-1]["host_taken"] = 0.3
+    found = compare(older, unknown)
+    assert found["before"]["host_taken"] is found["after"]["host_taken"] is None
+    assert not found["notes"]
+    (note,) = compare(older, other)["notes"]
+    assert "the host took an unknown part and 30% of the processors" in note
 
 
 @pytest.mark.parametrize("missing", ["machine", "limit_ratio", "runs"])

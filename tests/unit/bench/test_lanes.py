@@ -114,12 +114,21 @@ def test_every_transaction_gets_the_verdict_that_its_lane_foretells(
         executed: list[ExecutedBody] = []
         for number, start in enumerate(range(0, len(envelopes), 100)):
             executed += chain.execute(envelopes[start : start + 100], T0 + 1_000 + number)
-        for index, item in enumerate(executed):
-            assert item.transaction.tx_hash == lane.tx_hash(index)
-            assert (lane.type(index), item.result.code) == (lane.type(index), lane.expected(index))
-            (body,) = decode_envelope(envelopes[index]).bodies
-            assert body_hash(body) == lane.tx_hash(index)
-            assert lane.signatures(index) == len(decode_envelope(envelopes[index]).signatures)
+        results = iter(executed)
+        for index, envelope in enumerate(map(decode_envelope, envelopes)):
+            assert tuple(map(body_hash, envelope.bodies)) == lane.tx_hashes(index)
+            assert lane.signatures(index) == len(envelope.signatures)
+            for tx_hash in lane.tx_hashes(index):
+                item = next(results)
+                assert item.transaction.tx_hash == tx_hash
+                assert item.transaction.body.type == lane.type(index)
+                assert (lane.type(index), item.result.code) == (
+                    lane.type(index),
+                    lane.expected(index),
+                )
+        assert next(results, None) is None
+        assert lane.transactions(0, len(lane)) == facts.transactions == len(executed)
+        assert facts.envelopes == len(lane)
 
 
 def test_frames_of_many_are_the_frames_of_each_end_to_end(tmp_path: Path) -> None:
@@ -146,7 +155,10 @@ def test_lanes_share_no_transaction_and_no_person(tmp_path: Path) -> None:
     facts = [write_lane(job(tmp_path, "isa", count=200, lane=number)) for number in (0, 1)]
     assert not set(facts[0].persons) & set(facts[1].persons)
     with Lane(tmp_path, 0) as one, Lane(tmp_path, 1) as other:
-        hashes = [{lane.tx_hash(index) for index in range(len(lane))} for lane in (one, other)]
+        hashes = [
+            {tx_hash for index in range(len(lane)) for tx_hash in lane.tx_hashes(index)}
+            for lane in (one, other)
+        ]
     assert not hashes[0] & hashes[1]
 
 
@@ -165,6 +177,18 @@ def test_the_mix_is_even_from_the_first_second_on(tmp_path: Path) -> None:
     assert 0.05 < refused / attempts < 0.15
     assert len(codes) > len(BREACHES)
     assert 0.008 < kinds.count("agreement.revoke") / len(kinds) < 0.03
+
+
+def test_in_bulk_a_signature_stands_for_ten(tmp_path: Path) -> None:
+    """What many bodies in an envelope save is measured with it, apart from all others."""
+    facts = write_lane(job(tmp_path, "bulk", count=240))
+    with Lane(tmp_path, facts.lane) as lane:
+        sizes = Counter(len(lane.tx_hashes(index)) for index in range(len(lane)))
+        assert lane.transactions(3, 9) == sum(len(lane.tx_hashes(k)) for k in range(3, 9))
+    assert set(sizes) == {1, WORKLOADS["bulk"].bodies_max}
+    assert facts.transactions > 8 * facts.signatures
+    one_body = write_lane(job(tmp_path, "isa", count=240, lane=1))
+    assert one_body.transactions == one_body.envelopes
 
 
 def test_nobody_comes_near_the_bound_on_refusals_in_an_hour() -> None:

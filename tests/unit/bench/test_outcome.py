@@ -27,20 +27,24 @@ PROLOGUE_S = 90.0
 @pytest.fixture
 def spec(tmp_path: Path) -> LoadSpec:
     """One lane of twenty transactions, one due every tenth of a second from 100 s on."""
+    return lane_of(tmp_path, "opaque")
+
+
+def lane_of(folder: Path, workload: str) -> LoadSpec:
     setting = Setting(seed=1, tag="t", organisation_count=40, time_ms=1_750_000_000_000)
     write_lane(
         LaneJob(
-            folder=tmp_path,
+            folder=folder,
             lane=0,
             count=COUNT,
-            workload="opaque",
+            workload=workload,
             setting=setting,
             chain_id=bytes(32),
         )
     )
-    (tmp_path / "lane-0.answers").write_bytes(ANSWERED.pack(100.1, 100.3, True))
+    (folder / "lane-0.answers").write_bytes(ANSWERED.pack(100.1, 100.3, True))
     return LoadSpec(
-        folder=tmp_path,
+        folder=folder,
         endpoints=(Endpoint(address="127.0.0.1:1", public_key=PublicKey(bytes(32))),),
         rate=RATE,
         in_flight=0,
@@ -54,7 +58,7 @@ def spec(tmp_path: Path) -> LoadSpec:
 
 def settled(spec: LoadSpec, index: int, **changes: object) -> gateway_pb2.Settled:
     with Lane(spec.folder, 0) as lane:
-        tx_hash = lane.tx_hash(index)
+        (tx_hash,) = lane.tx_hashes(index)
     known = {"code": "OK", "outcome": 1, "height": 5, "log_index": 50 + index, **changes}
     verdict = gateway_pb2.Verdict(tx_hash=tx_hash, **known)  # type: ignore[arg-type]
     return gateway_pb2.Settled(
@@ -138,6 +142,63 @@ def test_a_second_answer_and_an_answer_to_nothing_are_noticed(spec: LoadSpec) ->
     twice = settled(spec, at)
     found = outcome(spec, [(at, 1, 100.0)], [(100.1, [twice, twice, settled(spec, at + 5)])])
     assert (found.verdicts, found.unexpected) == (1, 2)
+
+
+def bulk(spec: LoadSpec) -> tuple[int, list[gateway_pb2.Verdict]]:
+    """An envelope of many transactions after the prologue, and verdicts that accept them."""
+    with Lane(spec.folder, 0) as lane:
+        index = next(
+            index for index in range(lane.prologue, len(lane)) if len(lane.tx_hashes(index)) > 1
+        )
+        return index, [
+            gateway_pb2.Verdict(
+                tx_hash=tx_hash, code="OK", outcome=gateway_pb2.OUTCOME_ACCEPTED,
+                height=5, log_index=70 + place,
+            )
+            for place, tx_hash in enumerate(lane.tx_hashes(index))
+        ]  # fmt: skip
+
+
+def in_bulk(index: int, verdicts: list[gateway_pb2.Verdict]) -> gateway_pb2.Settled:
+    return gateway_pb2.Settled(id=index + 1, reply=gateway_pb2.SubmitReply(verdicts=verdicts))
+
+
+def test_of_an_envelope_of_many_each_transaction_counts_and_its_signature_once(
+    tmp_path: Path,
+) -> None:
+    spec = lane_of(tmp_path, "bulk")
+    index, verdicts = bulk(spec)
+    found = outcome(spec, [(index, 1, 100.0)], [(100.5, [in_bulk(index, verdicts)])])
+    assert (found.submitted, found.verdicts, found.settled) == (10, 10, 10)
+    assert (found.envelopes, found.signatures, found.latency.count) == (1, 1, 1)
+    assert [told.tx_hash for told in found.told] == [verdict.tx_hash for verdict in verdicts]
+    assert not found.unexpected
+
+
+def test_one_refused_transaction_of_many_is_noticed_and_no_signature_counted(
+    tmp_path: Path,
+) -> None:
+    spec = lane_of(tmp_path, "bulk")
+    index, verdicts = bulk(spec)
+    verdicts[7].code, verdicts[7].outcome = "E_FIELDS", gateway_pb2.OUTCOME_RECORDED
+    found = outcome(spec, [(index, 1, 100.0)], [(100.5, [in_bulk(index, verdicts)])])
+    assert (found.accepted, found.recorded, found.unexpected) == (9, 1, 1)
+    assert found.signatures == 0
+
+
+def test_a_verdict_that_is_missing_in_an_envelope_of_many_is_noticed(tmp_path: Path) -> None:
+    """Else nine of ten would be an envelope settled, and the tenth lost without a word."""
+    spec = lane_of(tmp_path, "bulk")
+    index, verdicts = bulk(spec)
+    found = outcome(spec, [(index, 1, 100.0)], [(100.5, [in_bulk(index, verdicts[:9])])])
+    assert (found.verdicts, found.unexpected, found.signatures) == (9, 1, 0)
+
+
+def test_all_transactions_of_an_envelope_without_an_answer_are_asked_for(tmp_path: Path) -> None:
+    spec = lane_of(tmp_path, "bulk")
+    index, verdicts = bulk(spec)
+    found = outcome(spec, [(index, 1, 100.0)], [])
+    assert found.unanswered == [verdict.tx_hash for verdict in verdicts]
 
 
 def test_two_verdicts_in_one_place_of_the_log_are_noticed(spec: LoadSpec) -> None:

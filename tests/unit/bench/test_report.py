@@ -10,7 +10,7 @@ import pytest
 from onward.bench.chain_check import Checked, Pace
 from onward.bench.histogram import Histogram
 from onward.bench.lanes import LaneFacts
-from onward.bench.machine import Ticks, Usage, Verifying, host_taken, ticks
+from onward.bench.machine import Ticks, Usage, Verifying, _verify_for, host_taken, ticks
 from onward.bench.outcome import Measured, Outcome, Window
 from onward.bench.report import check_document, document, limit_per_second, run_document, why_not
 from onward.bench.runner import RunPlan, RunRecord, Sample
@@ -23,6 +23,7 @@ def record(*, settled_per_s: float = RATE, latency_ms: float = 40.0) -> RunRecor
     per_window = int(5 * settled_per_s)
     windows = [
         Window(
+            envelopes=per_window,
             settled=per_window,
             accepted=per_window,
             signatures=2 * per_window,
@@ -64,6 +65,8 @@ def record(*, settled_per_s: float = RATE, latency_ms: float = 40.0) -> RunRecor
                 lane=0,
                 persons=(),
                 prologue=0,
+                envelopes=3_300,
+                transactions=3_300,
                 envelope_bytes=330_000,
                 body_bytes=165_000,
                 signatures=6_600,
@@ -127,7 +130,53 @@ def test_ticks_are_those_of_the_kernel_and_guests_do_not_count_twice(tmp_path: P
     told = tmp_path / "stat"
     told.write_text("cpu  10 20 30 400 5 0 5 30 7 9\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
     assert ticks(told) == Ticks(total=500, taken=30)
-    assert host_taken(ticks(tmp_path / "nothing"), ticks(tmp_path / "nothing")) == 0.0
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "cpu",
+        "cpu  10 20 30 400\n",
+        "cpu  10 20 30 400 5 0 5\n",
+        "cpu  a b c d e f g h\n",
+        "cpu0 10 20 30 400 5 0 5 30\n",
+        "cpu  ² 20 30 400 5 0 5 30\n",
+    ],
+)
+def test_a_kernel_that_does_not_tell_what_the_host_took_is_not_made_to(
+    tmp_path: Path, told: str
+) -> None:
+    """An older kernel's last field is another kind of time: it would pass for the host's."""
+    file = tmp_path / "stat"
+    file.write_text(told, encoding="utf-8")
+    assert ticks(file) is None
+    assert ticks(tmp_path / "nothing") is None
+
+
+def test_of_what_is_not_known_there_is_no_figure() -> None:
+    """Nothing taken is a measurement: whoever cannot measure must not say so."""
+    known = Ticks(total=100, taken=50)
+    assert host_taken(None, known) is host_taken(known, None) is None
+    assert host_taken(known, known) is None
+    assert host_taken(known, Ticks(total=90, taken=60)) is None
+    unknown = replace(record(), samples=tuple(replace(i, ticks=None) for i in record().samples))
+    found = run_document(unknown)
+    assert found["host_taken"] is found["windows"][3]["host_taken"] is None
+
+
+def test_the_host_takes_no_less_than_nothing_and_no_more_than_all() -> None:
+    """Some hosts let the kernel's count go backwards, or catch up at once: proc(5)."""
+    before = Ticks(total=100, taken=50)
+    assert host_taken(before, Ticks(total=200, taken=20)) == 0.0
+    assert host_taken(before, Ticks(total=200, taken=999)) == 1.0
+
+
+def test_verifying_for_no_time_at_all_verifies_a_little() -> None:
+    """A rate of nothing in no time is none."""
+    found = _verify_for(0.0)
+    assert found.per_s > 0
+    assert found.cpu_us > 0
 
 
 def test_a_rate_that_was_followed_holds() -> None:

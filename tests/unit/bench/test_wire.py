@@ -57,12 +57,26 @@ def test_a_reply_is_counted_without_being_read() -> None:
 def test_a_reply_is_read_as_it_was_written() -> None:
     found = wire.read_reply(reply(4).SerializeToString())
     assert [item.id for item in found] == [300, 301, 302, 303, 7]
-    assert [item.code for item in found] == ["OK", "E_FIELDS", "OK", "E_FIELDS", "E_BUSY"]
-    assert [item.outcome for item in found] == [1, 2, 1, 2, 0]
-    assert [item.height for item in found] == [1000, 1001, 1002, 1003, 0]
-    assert [item.log_index for item in found] == [70_000, 70_001, 70_002, 70_003, 0]
-    assert found[0].message == "number 0, ümlaut"
-    assert [item.refused for item in found] == [False] * 4 + [True]
+    verdicts = [verdict for item in found for verdict in item.verdicts]
+    assert [verdict.code for verdict in verdicts] == ["OK", "E_FIELDS", "OK", "E_FIELDS"]
+    assert [verdict.outcome for verdict in verdicts] == [1, 2, 1, 2]
+    assert [verdict.height for verdict in verdicts] == [1000, 1001, 1002, 1003]
+    assert [verdict.log_index for verdict in verdicts] == [70_000, 70_001, 70_002, 70_003]
+    assert verdicts[0].message == "number 0, ümlaut"
+    refusals = [item.refusal for item in found]
+    assert refusals[:4] == [None] * 4
+    assert refusals[4] is not None
+    assert refusals[4].code == "E_BUSY"
+
+
+def test_an_envelope_of_many_bodies_has_its_verdicts_in_their_order() -> None:
+    many = gateway_pb2.SubmitReply(
+        tx_hashes=[bytes([number]) * 32 for number in range(3)],
+        verdicts=[verdict(number) for number in range(3)],
+    )
+    data = gateway_pb2.StreamedReply(settled=[gateway_pb2.Settled(id=9, reply=many)])
+    (found,) = wire.read_reply(data.SerializeToString())
+    assert [told.log_index for told in found.verdicts] == [70_000, 70_001, 70_002]
 
 
 def test_a_reply_that_is_cut_off_is_no_reply() -> None:

@@ -88,6 +88,36 @@ def test_the_table_names_the_baseline_s_machine_python_and_commit() -> None:
     assert last == "baseline: c, Python 3.11.7, one of ours, commit 0123456789ab"
 
 
+def test_the_table_says_which_counts_are_of_a_tree_that_no_commit_names() -> None:
+    """Twelve characters look like a commit in which one could look."""
+    now = counted({"a": 1_000})
+    now["machine"]["commit"] = f"{'0123456789' * 4}-dirty"
+    assert table(now, None, compare(now, None, 5))[-1].endswith("commit 012345678901-dirty")
+    now["machine"]["commit"] = None
+    assert table(now, None, compare(now, None, 5))[-1].endswith("commit unknown")
+
+
+@pytest.mark.parametrize("commit", [f"{'0123456789' * 4}-dirty", None])
+def test_counts_of_a_tree_that_no_commit_names_do_not_become_the_baseline(
+    commit: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody could ever make them again; and it is said before everything is counted."""
+
+    def never(*_: object) -> dict[str, int]:
+        raise AssertionError("counted")
+
+    monkeypatch.setattr(instructions, "find_counter", lambda: Clerk(set_up=0, call=1))
+    monkeypatch.setattr(instructions, "build_stock", never)
+    monkeypatch.setattr(instructions, "describe", lambda: {"commit": commit})
+    baseline = tmp_path / "baseline.json"
+    assert instructions.main(["--write", "--baseline", str(baseline)]) == 2
+    assert "--write: " in capsys.readouterr().err
+    assert not baseline.exists()
+
+
 def test_where_nothing_counts_the_package_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,6 +72,24 @@ def test_people_are_told_which_rate_did_not_hold_and_why(
     assert "limit ratio 0.2 of the run at 500" in shown
 
 
+@pytest.mark.parametrize(
+    ("taken", "words"),
+    [
+        ({"host_taken": 0.25}, "took 25.0% of"),
+        ({"host_taken": 0.0}, "took 0.0% of"),
+        ({"host_taken": None}, "took an unknown part of"),
+        ({}, "took an unknown part of"),
+    ],
+)
+def test_people_are_told_what_the_host_took_or_that_nobody_knows(
+    taken: dict[str, float | None], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = bench_result(100)
+    document["runs"][-1] |= {"limit_ratio_cpu": 0.2, **taken}
+    show_result(console(), document)
+    assert words in capsys.readouterr().out
+
+
 def test_a_wrong_verdict_is_no_result() -> None:
     run = bench_run(100)
     assert is_sound(run)
