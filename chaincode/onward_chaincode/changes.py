@@ -112,7 +112,8 @@ def _version_at(view: View, agreement: AgreementRecord, at_ms: int) -> tuple[Agr
         if agreement.accepted_at_ms <= at_ms or agreement.supersedes_id is None:
             return agreement, True
         agreement = find_agreement(view, agreement.supersedes_id)
-    return agreement, False
+    held_then = agreement.accepted_at_ms <= at_ms or agreement.supersedes_id is None
+    return agreement, held_then
 
 
 def _as_of(view: View, agreement: AgreementRecord, at_ms: int) -> AgreementRecord:

@@ -1,4 +1,7 @@
-"""What a campaign tells: progress for people, and figures for people or programs."""
+"""What campaigns have in common: some options, the network's folder, how to end, what is told.
+
+Progress is for people; figures, at the end, are for people or programs.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,14 @@ def machine() -> dict[str, Any]:
 def wall_clock() -> str:
     """Now, as the nodes' logs write it: a trial that stands out is looked up there."""
     return datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def at_least_one(text: str) -> int:
+    """The value of an option that counts something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:

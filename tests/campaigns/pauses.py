@@ -16,15 +16,16 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import combinations, cycle, islice
 from typing import Any
 
+from tests.campaigns.course import AnyTrial, Course
 from tests.campaigns.figures import (
     add_folder,
+    at_least_one,
     clean_up_on_sigterm,
-    machine,
     network_folder,
     progress,
     spread,
@@ -51,7 +52,7 @@ FAULTS = (Outage.FREEZE, Outage.SPLIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class Trial(AnyTrial):
     """One pause: who was away, and how blocks came after it."""
 
     at: str  # when the pause was over; of the day, UTC
@@ -60,7 +61,6 @@ class Trial:
     next_s: float
     stall_s: float
     settled_s: float
-    taken: float  # share of the processors that the host took from then until the blocks came
 
 
 async def pause(
@@ -104,17 +104,18 @@ async def pause(
 
 
 async def campaign(
-    network: RealNetwork, fault: Outage, trials: int, pause_s: float, per_s: int
-) -> tuple[Sequence[Trial], Sequence[Trial], SteadyLoad]:
+    network: RealNetwork, course: Course[Trial], fault: Outage, pause_s: float, per_s: int
+) -> None:
     """All trials, and those that the host disturbed; then nothing acknowledged is missing."""
-    pairs = list(islice(cycle(combinations(range(SIZE), 2)), trials))
+    pairs = list(islice(cycle(combinations(range(SIZE), 2)), course.wanted))
     await network.start()
     async with (
         observing(network) as observer,
         steady_load(network, per_s=per_s, patience_s=pause_s + 60) as load,
     ):
-        found, disturbed = await undisturbed(
-            trials,
+        course.load = load
+        await undisturbed(
+            course,
             lambda number: pause(
                 network, observer, load, fault=fault, away=pairs[number], pause_s=pause_s
             ),
@@ -122,32 +123,23 @@ async def campaign(
     progress(f"comparing {len(load.told)} acknowledged transactions with every validator's")
     await network.level(max(height for height, _ in load.told.values()))
     await network.expect_told(load.told)
-    return found, disturbed, load
+    course.is_compared = True
 
 
-def figures(
-    given: argparse.Namespace, found: Sequence[Trial], disturbed: Sequence[Trial], load: SteadyLoad
-) -> dict[str, Any]:
-    """What came out, and whether it is what is promised."""
+def figures(fault: Outage, pause_s: float, course: Course[Trial]) -> dict[str, Any]:
+    """What came out so far, and whether it is what is promised."""
     names = ("first_s", "next_s", "stall_s", "settled_s")
-    spreads = {name: spread([getattr(item, name) for item in found]) for name in names}
-    is_kept = spreads["next_s"].get("max", 0.0) <= RESUME_S_MAX
+    spreads = {name: spread([getattr(item, name) for item in course.kept]) for name in names}
+    is_in_time = spreads["next_s"].get("max", 0.0) <= RESUME_S_MAX
     return {
         "campaign": "pauses",
-        "fault": str(given.fault),
-        "pause_s": given.pause_s,
-        "trials": len(found),
-        "passed": is_kept and not load.failures and len(found) == given.trials,
+        "fault": str(fault),
+        "pause_s": pause_s,
+        "trials": len(course.kept),
+        "passed": course.has_passed(is_in_time=is_in_time),
         **spreads,
-        "disturbed_by_the_host": len(disturbed),
-        "next_s_disturbed": spread([item.next_s for item in disturbed]),
-        "acknowledged": len(load.told),
-        "missing": 0,  # or `expect_told` had raised
-        "failures_seen_by_clients": len(load.failures),
-        "failures": load.failures[:10],
-        "longest_client_wait_s": round(load.longest_s, 2),
-        "machine": machine(),
-        "each": [asdict(item) for item in (*found, *disturbed)],
+        "next_s_disturbed": spread([item.next_s for item in course.disturbed]),
+        **course.of_all_trials(),
     }
 
 
@@ -155,7 +147,7 @@ def main() -> int:
     """Run the campaign and tell its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fault", type=Outage, choices=FAULTS, default=Outage.FREEZE)
-    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--trials", type=at_least_one, default=20)
     parser.add_argument("--pause-s", type=float, default=60)
     parser.add_argument("--per-s", type=int, default=60, help="transactions a second")
     add_folder(parser)
@@ -168,16 +160,17 @@ def main() -> int:
         return 2
     clean_up_on_sigterm()
     began = time.monotonic()
-    with (
-        network_folder(given.folder) as folder,
-        network_for(given.fault, folder, validators=SIZE) as network,
-    ):
-        outcome = asyncio.run(
-            campaign(network, given.fault, given.trials, given.pause_s, given.per_s)
-        )
-    document = figures(given, *outcome)
-    document["seconds"] = round(time.monotonic() - began)
-    tell(document, as_json=given.json)
+    course = Course[Trial](wanted=given.trials)
+    try:
+        with (
+            network_folder(given.folder) as folder,
+            network_for(given.fault, folder, validators=SIZE) as network,
+        ):
+            asyncio.run(campaign(network, course, given.fault, given.pause_s, given.per_s))
+    finally:  # hours of trials are not lost with the last one
+        document = figures(given.fault, given.pause_s, course)
+        document["seconds"] = round(time.monotonic() - began)
+        tell(document, as_json=given.json)
     return int(not document["passed"])
 
 

@@ -113,9 +113,10 @@ class Knowledge:
         Without `parent_view`: from the highest parent possible.
         """
         if parent_view is None:
-            parent_view = max((p for p in self.notarized if p < view), default=-1)
-            is_reached = self._reach(parent_view) >= view
+            below = [p for p in self.notarized if p < view]
+            is_reached = bool(below) and self._reach(max(below)) >= view
             invariant(is_reached, f"view {view} was entered without a ticket")
+            parent_view = max(below)
         since = range(parent_view + 1, view)
         return (self.notarized[parent_view], *(self.nullified[item] for item in since))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import resource
 import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.pool import Pool
 
 from onward.simulation.plan import AS_DRAWN, Settings
 from onward.simulation.report import Report, summarize
@@ -32,7 +33,7 @@ def run_campaign(
 
     An interrupt ends it with the report of what was done: hours of seeds are not lost.
     """
-    began, cpu_began_s = time.monotonic(), _cpu_s()
+    began = time.monotonic()
     results: list[Result] = []
     is_interrupted = False
     try:
@@ -46,8 +47,7 @@ def run_campaign(
     except KeyboardInterrupt:
         is_interrupted = True
     results.sort(key=lambda item: item.seed)
-    elapsed_s, cpu_s = time.monotonic() - began, _cpu_s() - cpu_began_s
-    report = summarize(results, elapsed_s, cpu_s, settings)
+    report = summarize(results, time.monotonic() - began, settings)
     return replace(report, interrupted=is_interrupted)
 
 
@@ -56,19 +56,30 @@ def _results(seeds: Sequence[int], jobs: int, settings: Settings) -> Generator[R
     if jobs <= 1:
         yield from map(run, seeds)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = context.Pool(jobs, initializer=settle_in)
-    try:
+    with workers(jobs) as pool:
         yield from pool.imap_unordered(run, seeds)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Pool]:
+    """So many processes; none is left afterwards. This one hears interrupts, and ends them."""
+    resource_tracker.ensure_running()  # at its start it would end the hold
+    with ExitStack() as ending:
+        # A process begins with what is held: workers hear no interrupt from their first moment on.
+        with interrupts_held():
+            context = multiprocessing.get_context("spawn")
+            pool = ending.enter_context(context.Pool(jobs, initializer=settle_in))
+        yield pool
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """An interrupt waits until this is over."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
     finally:
-        pool.terminate()
-        pool.join()  # what a worker has used is known when it has been waited for
-
-
-def _cpu_s() -> float:
-    """Processor time of this process and of the workers that have ended."""
-    spent = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(item.ru_utime + item.ru_stime for item in spent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def settle_in() -> None:
@@ -76,7 +87,6 @@ def settle_in() -> None:
 
     The collector by itself would let hundreds of them pile up, or look through each many times.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign hears it, and ends its workers
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -88,7 +98,8 @@ def clear_away() -> None:
 
 
 def run_one(seed: int, settings: Settings) -> Result:
-    """One seed, in a worker."""
+    """One seed, in a worker; what it costs is what this process spends on it."""
+    began_s = time.process_time()
     result = settings.plan(seed).run()
     clear_away()
-    return result
+    return replace(result, cpu_s=time.process_time() - began_s)

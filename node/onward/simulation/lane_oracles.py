@@ -35,28 +35,26 @@ class LaneOracles:
     def __init__(self, chain_id: bytes) -> None:
         """`chain_id` is part of a batch's head."""
         self._chain_id = chain_id
-        self._heads: dict[bytes, bytes] = {}  # of the stored batches, by signature
+        self._stored: set[bytes] = set()  # batches, by signature: a head costs hashing
         self._held: dict[bytes, _Held] = {}  # by head
         self._blocks: list[Block] = []  # by height - 1
         self.most = dict.fromkeys(("growth", "ahead", "lag", "bytes", "bodies"), 0)
 
     def on_effects(self, host: str, effects: Effects) -> None:
-        """A step of the honest `host`: what it stores, executes and tells everybody."""
+        """A step of the honest `host`: what it stores, executes and tells others."""
         for record in effects.persist:
-            if isinstance(record, Batch) and record.signature not in self._heads:
+            if isinstance(record, Batch) and record.signature not in self._stored:
                 self._hold(record)
         if effects.commit is not None and effects.commit.height == len(self._blocks) + 1:
             self._judge_block(effects.commit)
         for outbound in effects.send:
-            # What goes to everybody says how far the validator is at the end of the step.
-            if outbound.to is None and isinstance(outbound.message, Packet):
+            if isinstance(outbound.message, Packet):
                 self._judge_tips(host, outbound.message)
 
     def _hold(self, batch: Batch) -> None:
-        head = batch_head(self._chain_id, batch)
-        self._heads[batch.signature] = head
+        self._stored.add(batch.signature)
         previous = LanePoint(seq=batch.seq - 1, head=batch.previous)
-        self._held[head] = _Held(previous, size_of(batch))
+        self._held[batch_head(self._chain_id, batch)] = _Held(previous, size_of(batch))
 
     # -- what a block orders -----------------------------------------------------------------------
 
@@ -114,6 +112,11 @@ class LaneOracles:
                 held = self._held.get(point.head)
                 if held is None:
                     raise Violation("tips", f"{host} tells lane {lane}:{point.seq}, stored nowhere")
+                seq = held.previous.seq + 1
+                if point.seq != seq:
+                    raise Violation(
+                        "tips", f"{host} tells lane {lane}:{point.seq}, the head of batch {seq}"
+                    )
                 point = held.previous
             if point != start:
                 raise Violation(

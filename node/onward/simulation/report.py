@@ -77,7 +77,7 @@ class Report:
     failed: tuple[Result, ...]
     missing: tuple[str, ...]
     seeds_per_second: float
-    cpu_seconds_per_seed: float  # the same on a machine that has to share its processors
+    cpu_seconds_per_seed: float  # of the runs alone, however many processes they are spread over
     totals: dict[str, int]
     settings: Settings
     interrupted: bool = False
@@ -107,10 +107,8 @@ class Report:
         }
 
 
-def summarize(
-    results: Sequence[Result], elapsed_s: float, cpu_s: float, settings: Settings = AS_DRAWN
-) -> Report:
-    """Add up the results of a campaign that took `elapsed_s`, and `cpu_s` of processors."""
+def summarize(results: Sequence[Result], elapsed_s: float, settings: Settings = AS_DRAWN) -> Report:
+    """Add up the results of a campaign that took `elapsed_s`."""
     totals: Counter[str] = Counter()
     for result in results:
         totals.update(result.counts)
@@ -127,7 +125,7 @@ def summarize(
         failed=tuple(sorted((r for r in results if r.failure), key=lambda item: item.seed)),
         missing=tuple(kind for kind in EXPECTED_KINDS if not totals[kind]) if complete else (),
         seeds_per_second=len(results) / elapsed_s if elapsed_s > 0 else 0,
-        cpu_seconds_per_seed=cpu_s / len(results) if results else 0,
+        cpu_seconds_per_seed=sum(r.cpu_s for r in results) / len(results) if results else 0,
         totals={**named, **{name: totals[name] for name in sorted(totals)}},
         settings=settings,
     )

@@ -41,6 +41,7 @@ class Result:
     simulated_ms: int
     audit: str
     counts: dict[str, int] = field(default_factory=dict)
+    cpu_s: float = field(default=0.0, compare=False)  # a campaign's; a run knows no clock
 
 
 def build_world(

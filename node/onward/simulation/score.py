@@ -6,14 +6,13 @@ the bound is reached. A seed that fails without the bug as well has caught nothi
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from onward.simulation.campaign import clear_away, settle_in
+from onward.simulation.campaign import clear_away, workers
 from onward.simulation.mutants import MUTANTS, ROOMS
 from onward.simulation.run import CRASH
 from onward.simulation.trials import try_seed
@@ -102,8 +101,7 @@ def score(names: Sequence[str], jobs: int = 1, seeds_max: int = SEEDS_MAX) -> It
     if jobs <= 1:
         yield from map(work, names)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, initializer=settle_in) as pool:
+    with workers(jobs) as pool:
         yield from pool.imap_unordered(work, names)
 
 

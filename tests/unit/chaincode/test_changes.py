@@ -85,12 +85,16 @@ def test_an_agreement_amended_more_often_than_is_looked_back_is_told_as_incomple
     c: Cases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it allowed then would else be that of a later version, as if nothing had been lost."""
-    monkeypatch.setattr(limits, "CHANGES_MAX", 2)
     agreement = c.g1
-    for day, fields in ((1, [1, 3]), (2, [3])):
+    for day, fields in ((1, [1, 3]), (2, [3]), (3, [3])):
         c.world.time_ms = T0 + day * DAY
         narrower = {"agreement": agreement, "notice": NOTICE, "fields": fields}
         agreement = c.world.must("alice", "agreement.amend", narrower, ("acme",)).id("agreement")
+    monkeypatch.setattr(limits, "CHANGES_MAX", 3)
+    found = changes(c, "acme", agreement, from_ms=T0)
+    assert found["complete"], "it superseded three, and three were looked at"
+    assert found["lost"]["fields"] == [1, 2]
+    monkeypatch.setattr(limits, "CHANGES_MAX", 2)
     assert changes(c, "acme", agreement, from_ms=T0 + DAY)["complete"]
     assert not changes(c, "acme", agreement, from_ms=T0)["complete"]
 

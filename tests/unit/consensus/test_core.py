@@ -418,3 +418,11 @@ def test_only_a_finalization_stands_in_for_the_one_that_a_reboot_came_without() 
         assert known.is_news(given) == is_proof
         known.learn(given)
         assert known.final == (given if is_proof else unsigned)
+
+
+def test_no_view_is_below_all_that_is_notarized() -> None:
+    """Its ticket would begin at a view that there never was."""
+    known = Knowledge(Certificate(kind=FINALIZE, view=0, digest=ONE, signatures=()))
+    assert [item.view for item in known.ticket(1)] == [0]
+    with pytest.raises(InvariantError, match="view 0 was entered without a ticket"):
+        known.ticket(0)

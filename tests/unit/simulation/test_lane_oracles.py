@@ -17,7 +17,7 @@ from onward.ledger.store import WriteBatch, block_key
 from onward.replica.effects import Commit, Effects, Outbound, Verdict
 from onward.simulation.lane_oracles import LaneOracles
 from onward.simulation.oracles import Violation
-from onward.types import Digest
+from onward.types import Digest, ValidatorIndex
 from onward_proto.canonical import decode, encode
 
 START: Cut = (LANE_START,) * LANES
@@ -89,10 +89,17 @@ def stores(oracles: LaneOracles, batches: Sequence[Batch]) -> None:
     oracles.on_effects("n0", replace(NOTHING, persist=tuple(batches)))
 
 
-def tells(oracles: LaneOracles, tips: Cut, *, height: int, epoch: int = 0) -> None:
-    """n0 tells everybody how far it holds each lane."""
+def tells(
+    oracles: LaneOracles,
+    tips: Cut,
+    *,
+    height: int,
+    epoch: int = 0,
+    to: ValidatorIndex | None = None,
+) -> None:
+    """n0 tells everybody, or the one that asked, how far it holds each lane."""
     packet: Packet = replace(EMPTY_PACKET, height=height, tips=tips, epoch=epoch)
-    oracles.on_effects("n0", replace(NOTHING, send=(Outbound(to=None, message=packet),)))
+    oracles.on_effects("n0", replace(NOTHING, send=(Outbound(to=to, message=packet),)))
 
 
 # -- what a block orders ---------------------------------------------------------------------------
@@ -185,6 +192,27 @@ def test_tip_must_be_of_a_batch_that_somebody_stored(oracles: LaneOracles) -> No
     stores(oracles, made[:1])
     with pytest.raises(Violation, match=r"^tips: .* stored nowhere"):
         tells(oracles, cut_at(made[1]), height=0)
+
+
+def test_tip_must_stand_at_the_place_of_its_batch(oracles: LaneOracles) -> None:
+    """Who says 9 and holds 2 is believed to hold seven more, which nobody can ever send."""
+    made = lane(3)
+    stores(oracles, made)
+    executes(oracles, 1, cut_at(made[0]), made[0])
+    tells(oracles, cut_at(made[1]), height=1)
+    for seq in (3, 9):
+        false = (LanePoint(seq=seq, head=head(made[1])), *START[1:])
+        with pytest.raises(Violation, match=rf"^tips: n0 tells lane 0:{seq}, the head of batch 2"):
+            tells(oracles, false, height=1)
+
+
+def test_tip_that_only_one_validator_is_told_is_judged_as_well(oracles: LaneOracles) -> None:
+    """Who asks how far another one is believes what it hears."""
+    made = lane(2)
+    stores(oracles, made[:1])
+    tells(oracles, cut_at(made[0]), height=0, to=ValidatorIndex(2))
+    with pytest.raises(Violation, match=r"^tips: .* stored nowhere"):
+        tells(oracles, cut_at(made[1]), height=0, to=ValidatorIndex(2))
 
 
 def test_height_that_nobody_has_executed_is_judged_later(oracles: LaneOracles) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from onward.cli.simulate import simulate
+from onward.simulation.campaign import interrupts_held, run_campaign, workers
 from onward.simulation.plan import AS_DRAWN, Plan, Settings
 from onward.simulation.run import Result
+
+
+def result(seed: int) -> Result:
+    return Result(seed=seed, failure="", events=10, blocks=1, bodies=1, simulated_ms=1, audit="")
 
 
 @pytest.mark.parametrize("size", [4, 7, 25])
@@ -44,9 +51,7 @@ def test_an_interrupted_campaign_reports_what_was_done_and_is_not_clean(
         del settings
         if seed == 2:
             raise KeyboardInterrupt
-        return Result(
-            seed=seed, failure="", events=10, blocks=1, bodies=1, simulated_ms=1, audit=""
-        )
+        return result(seed)
 
     monkeypatch.setattr("onward.simulation.campaign.run_one", run_one)
     told = CliRunner().invoke(simulate, ["--seeds", "0:4", "--json"])
@@ -54,3 +59,52 @@ def test_an_interrupted_campaign_reports_what_was_done_and_is_not_clean(
     assert (document["seeds"], document["interrupted"], document["failed"]) == (2, True, [])
     assert document["totals"]["events"] == 20
     assert told.exit_code != 0
+
+
+def test_processor_time_is_that_of_the_seeds_and_of_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The start of workers and what surrounds the seeds differ with their number and the jobs."""
+
+    class Spending:
+        def __init__(self, seed: int) -> None:
+            self._seed = seed
+
+        def run(self) -> Result:
+            clock["cpu_s"] += 0.5
+            return result(self._seed)
+
+    def progress(_done: int, _result: Result) -> None:
+        clock["cpu_s"] += 100
+
+    clock = {"cpu_s": 7.0}
+    monkeypatch.setattr(Settings, "plan", lambda _, seed: Spending(seed))
+    monkeypatch.setattr("onward.simulation.campaign.time.process_time", lambda: clock["cpu_s"])
+    report = run_campaign(range(4), progress=progress)
+    assert report.cpu_seconds_per_seed == 0.5
+
+
+def test_what_a_seed_costs_is_no_part_of_what_it_did() -> None:
+    """Two runs of a seed are equal: whoever compares them compares no clocks."""
+    assert result(1) == replace(result(1), cpu_s=3.0)
+
+
+def test_a_worker_never_hears_the_interrupt_that_its_campaign_hears() -> None:
+    """In the middle of its start it would print where it was, once for each worker."""
+    with workers(1) as pool:
+        assert signal.SIGINT in pool.apply(signal.pthread_sigmask, (signal.SIG_BLOCK, ()))
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_an_interrupt_while_workers_start_is_heard_after_that() -> None:
+    """It would else leave workers behind that nobody ends, or be lost."""
+    reached = []
+
+    def start() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert reached == ["the end"]
