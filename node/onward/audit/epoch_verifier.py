@@ -10,13 +10,16 @@ an epoch that has ended is not heard about anything behind it.
 
 It imports the standard library, PyNaCl, and `receipt_verifier` and `evidence_verifier` beside it,
 whose readings it shares: what the three must agree on stands once. With the node they share
-nothing, and run from a folder `onward/audit/` with these three files. The steps are those of
-docs/spec/proofs.md, section 9.
+nothing, and run from a folder `onward/audit/` with these three files and an empty `__init__.py` in
+either folder, without which an installed `onward` would run instead of the copy. The steps are
+those of docs/spec/proofs.md, section 9.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +39,7 @@ EPOCHS_BYTES_MAX = 16 * 1024 * 1024
 EPOCH_HEADER = "onward/epoch/1"
 TAG_VALIDATORS = b"onward/validators/1"
 _PARTS = 4
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _UINT53_MAX = 2**53 - 1
 
 _BLOCK_LEAF: dict[int, tuple[str, str, int, int, int]] = {
@@ -136,17 +140,29 @@ def _split(data: bytes) -> list[list[list[str]]]:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise ReceiptError(Code.FORMAT, f"not UTF-8 at byte {error.start}") from None
-    receipts.need(all(c >= " " or c == "\n" for c in text), Code.FORMAT, "a control character")
+    receipts.need(_CONTROL.search(text) is None, Code.FORMAT, "a control character")
     receipts.need(text.endswith("\n"), Code.FORMAT, "the last line has no end")
-    parts = [part.split("\n") for part in text[:-1].split("\n\n")]
-    formed = len(parts) % _PARTS == 0 and all(line for part in parts for line in part)
-    receipts.need(formed, Code.FORMAT, f"{len(parts)} parts, expected {_PARTS} for each epoch")
-    proofs = [parts[at : at + _PARTS] for at in range(0, len(parts), _PARTS)]
-    for head, proof, checkpoint, _ in proofs:
-        formed = (head[0], proof[0]) == (EPOCH_HEADER, receipts.HEADERS[1])
+    text = text[:-1]
+    count = 1 + text.count("\n\n")
+    expected = f"{count} parts, expected {_PARTS} of full lines for each epoch"
+    receipts.need(count % _PARTS == 0, Code.FORMAT, expected)
+    proofs = []
+    for proof in zip(*[_parts(text)] * _PARTS, strict=True):
+        receipts.need(all(line for part in proof for line in part), Code.FORMAT, expected)
+        formed = (proof[0][0], proof[1][0]) == (EPOCH_HEADER, receipts.HEADERS[1])
         receipts.need(formed, Code.FORMAT, f"the headers are not {EPOCH_HEADER}")
-        receipts.need(len(checkpoint) == 3, Code.FORMAT, "a checkpoint that has not 3 lines")
+        receipts.need(len(proof[2]) == 3, Code.FORMAT, "a checkpoint that has not 3 lines")
+        proofs.append(list(proof))
     return proofs
+
+
+def _parts(text: str) -> Iterator[list[str]]:
+    """One after the other: there may be millions of them, and the first is wrong already."""
+    at = 0
+    while at >= 0:
+        end = text.find("\n\n", at)
+        yield text[at : end if end >= 0 else len(text)].split("\n")
+        at = end + 2 if end >= 0 else end
 
 
 def _read_head(lines: list[str], network: str, number: int) -> tuple[dict[str, bytes], bytes]:

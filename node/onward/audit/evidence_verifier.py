@@ -3,7 +3,8 @@
     python -m onward.audit.evidence_verifier FILE --genesis FILE [--json]
 
 It imports the standard library, PyNaCl and `receipt_verifier` (for the genesis); copy the two
-together, into a folder `onward/audit/`. Evidence of a later epoch needs the proofs of the epochs
+together, into a folder `onward/audit/` with an empty `__init__.py` in either folder, without which
+an installed `onward` would run instead. Evidence of a later epoch needs the proofs of the epochs
 too: `epoch_verifier`. Its six checks are listed in `Code`, numbered as in docs/spec/evidence.md;
 the first that fails names itself by a stable code.
 

@@ -21,7 +21,7 @@ from onward.blobs.deletion import SignedDeletion, verify_deletion
 from onward.blobs.place import Place
 from onward.blobs.sealing import SALT_BYTES, Opened, Secrets, blob_hash, open_blob, seal
 from onward.cli.contract import group_of
-from onward.cli.output import UsageFault, answer, json_option, plain_table
+from onward.cli.output import UsageFault, answer, json_option, plain_table, writing
 from onward.cli.query import reference
 from onward.cli.target import Target, hex_id, read_file, target_options
 from onward.crypto.signing import verify as signatures_verify
@@ -61,7 +61,8 @@ def seal_(file: Path, holders: tuple[str, ...], out: Path, target: Target) -> No
     )
     sealed = seal(data, keys, fresh)
     commitment = Opened(salt=fresh.salt, payload=data).commitment
-    out.write_bytes(sealed)
+    with writing():
+        out.write_bytes(sealed)
     document = {"commitment": commitment.hex(), "blob": blob_hash(sealed).hex(), "file": str(out)}
 
     def show(console: Console) -> None:
@@ -156,8 +157,10 @@ def deletions(share: str, save: Path | None, target: Target) -> None:
             continue  # of another record, or handed on by one that has none of its own
         found.append(signed)
         if save is not None:
-            save.mkdir(parents=True, exist_ok=True)
-            (save / f"{signed.validator}-{place.record.hex()[:12]}.deletion").write_bytes(data)
+            name = f"{signed.validator}-{place.record.hex()[:12]}.deletion"
+            with writing():
+                save.mkdir(parents=True, exist_ok=True)
+                (save / name).write_bytes(data)
     rows = [
         {
             "validator": item.validator,
@@ -181,7 +184,9 @@ def _write_payload(payload: bytes) -> None:
 
 def _write_private(file: Path, data: bytes) -> None:
     """Personal data is for whoever fetched it, whatever the umask says."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with writing():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
         os.fchmod(stream.fileno(), 0o600)
         stream.write(data)
 

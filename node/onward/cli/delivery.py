@@ -27,6 +27,7 @@ from onward.network.wallet import Identity, check_name
 from onward.replica.effects import Verdict
 from onward.rpc.client import Client, ReadingParty
 from onward.scenario.grammar import MAKES
+from onward.system.parties import PartyKind
 from onward_chaincode.drafts import ids_of
 from onward_chaincode.errors import ENTRIES
 from onward_proto.canonical import encode
@@ -193,7 +194,9 @@ def _called(actor: Identity) -> str:
     """Who acts, for people: a person is known to the chain by a pseudonym, and here by a name."""
     if actor.name == actor.party_id:
         return actor.name
-    return f"{actor.name} ({actor.party_id[:_PSEUDONYM_SHOWN]}…)"
+    is_person = actor.kind == PartyKind.PERSON
+    shown = f"{actor.party_id[:_PSEUDONYM_SHOWN]}…" if is_person else actor.party_id
+    return f"{actor.name} ({shown})"
 
 
 def tell_draft(target: Target, delivery: Delivery, *, keep: dict[str, str]) -> None:

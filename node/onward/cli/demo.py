@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from onward.cli.output import Exit, answer, console, json_option, wants_json
+from onward.cli.output import Exit, answer, console, json_option, wants_json, writing
 from onward.demo.perform import RECEIPTS_NAME, Result, perform
 from onward.demo.script import Script, load_script
 from onward.demo.tell import Narrator, Silence
@@ -48,6 +48,8 @@ def demo(keep: Path | None, svg: Path | None) -> None:
         raise click.UsageError(f"--keep {keep}: is not an empty folder")
     unwind_on_signals()
     folder = keep or Path(tempfile.mkdtemp(prefix="onward-demo-"))
+    with writing():
+        folder.mkdir(parents=True, exist_ok=True)
     script = load_script()
     quiet = wants_json()
     try:
@@ -78,7 +80,8 @@ def _play(folder: Path, script: Script, svg: Path | None, *, quiet: bool) -> Res
     narrator.end(result, folder, receipts[0])
     if svg is not None:
         text = out.export_svg(title="onward demo")
-        svg.write_text(_self_contained(text), encoding="utf-8")
+        with writing():
+            svg.write_text(_self_contained(text), encoding="utf-8")
         if not quiet:
             click.echo(f"Picture: {svg}", err=True)
     return result

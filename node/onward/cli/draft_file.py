@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from onward.cli.output import writing
 from onward.crypto.signing import Signer, verify
 from onward.errors import MalformedError, RejectCode, RejectedError
 from onward.ledger.transaction import (
@@ -162,8 +163,9 @@ def parse_draft(data: bytes, where: str) -> DraftFile:
 def write_draft(file: Path, draft: DraftFile) -> None:
     """Write the file in one step, so that no half of it is ever read."""
     fresh = file.with_name(file.name + ".new")
-    fresh.write_text(draft.render(), encoding="utf-8")
-    fresh.replace(file)
+    with writing():
+        fresh.write_text(draft.render(), encoding="utf-8")
+        fresh.replace(file)
 
 
 def explanation(bodies: Sequence[bytes]) -> list[dict[str, Any]]:

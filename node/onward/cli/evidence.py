@@ -30,7 +30,7 @@ from onward.cli.offline import (
     reached_epochs,
     read_proofs,
 )
-from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table
+from onward.cli.output import Exit, UsageFault, answer, json_option, plain_table, writing
 from onward.cli.target import Target, target_options
 from onward.consensus.evidence_file import encode_evidence
 from onward.consensus.forensics import find_fork
@@ -180,8 +180,9 @@ def _kept(data: bytes, word: str, folder: Path | None) -> str:
     """The name of a piece, under which it is written to the folder, if there is one."""
     name = f"{word}-{sha256(data).hexdigest()[:_NAME_CHARACTERS]}.evidence"
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
+        with writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
     return name
 
 

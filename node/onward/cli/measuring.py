@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from onward.cli.output import writing
+
 _TOLD_EVERY_S = 5.0
 
 
@@ -45,7 +47,8 @@ def write_result(
     result: dict[str, Any], page: str, *, out: Path | None, charts: Path | None
 ) -> None:
     """Leave the document and the page of charts where they are asked for."""
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if charts is not None:
-        charts.write_text(page, encoding="utf-8")
+    with writing():
+        if out is not None:
+            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        if charts is not None:
+            charts.write_text(page, encoding="utf-8")

@@ -22,6 +22,7 @@ from onward.cli.output import (
     json_option,
     plain_table,
     wants_json,
+    writing,
 )
 from onward.cli.target import NETWORK_VARIABLE, open_network
 from onward.errors import RejectedError, Unavailable
@@ -77,14 +78,15 @@ def init(
 ) -> None:
     """Write keys, genesis and configuration into DIR, which must be new or empty."""
     try:
-        made = create_network(
-            folder,
-            validators=validators,
-            time_ms=now_ms(),
-            base_port=base_port,
-            name=name,
-            fewer=fewer_than_four,
-        )
+        with writing():
+            made = create_network(
+                folder,
+                validators=validators,
+                time_ms=now_ms(),
+                base_port=base_port,
+                name=name,
+                fewer=fewer_than_four,
+            )
     except RejectedError as error:
         # There is no chain yet that could give a verdict: this is how the command was used.
         raise click.UsageError(str(error)) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from onward.cli.output import UsageFault, answer, json_option
+from onward.cli.output import UsageFault, answer, json_option, to_copy, writing
 
 home_argument = click.argument(
     "home", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
@@ -37,16 +37,15 @@ def show_key(home: Path) -> None:
     is_new = not (home / KEY_NAME).exists()
     try:
         if is_new:
-            write_key(home, new_seed())
+            with writing():
+                write_key(home, new_seed())
         public_key = SigningKey(read_seed(home / KEY_NAME)).public_key.hex()
     except RejectedError as error:
         raise UsageFault(str(error)) from None
-    except OSError as error:
-        raise UsageFault(f"{home}: {error.strerror}") from None
     document = {"home": str(home), "public_key": public_key, "made": is_new}
 
     def show(out: Console) -> None:
-        out.print(public_key)
+        to_copy(out, public_key)
 
     answer(document, show)
 
@@ -57,8 +56,8 @@ def show_key(home: Path) -> None:
 def init(home: Path) -> None:
     """Make the empty data of the new validator in DIR.
 
-    DIR has its node.toml, its genesis.json and the key of `onward node key`. Once in a key's life:
-    who lost its data may have voted, and comes back under a new key.
+    DIR has its node.toml, its genesis.json and the key of `onward node key`. Once in this home:
+    who lost its data may have voted, and comes back under a new key, in another home.
     """
     from onward.errors import RejectedError
     from onward.runtime.home import begin_home
@@ -79,10 +78,10 @@ def init(home: Path) -> None:
     def show(out: Console) -> None:
         chain = f"{made.genesis.chain_id.hex()[:16]}… ({made.genesis.network})"
         role = "a validator of the genesis" if document["in_genesis"] else "follows at first"
-        out.print(f"{home} is ready.")
+        to_copy(out, f"{home} is ready.")
         out.print(f"  validator  {made.config.name}, {role}")
         out.print(f"  chain      {chain}")
-        out.print(f"  start it   onward node run --home {home}")
+        to_copy(out, f"  start it   onward node run --home {home}")
 
     answer(document, show)
 

@@ -18,7 +18,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import IO, Any, TextIO, TypeVar, cast
 
@@ -44,6 +45,13 @@ from onward_proto.documents import DocumentError
 JSON_FLAG = "--json"
 WIDTH_MIN, WIDTH_MAX = 60, 120
 _JSON_KEY = "onward.as_json"
+_NO_PLACES = (
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 _TRAILING_BLANKS = re.compile(r"[ ]+$", re.MULTILINE)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,6 +72,23 @@ class UsageFault(click.ClickException):
     """Wrong usage that only showed while the command ran."""
 
     exit_code = Exit.USAGE
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Writing where the command line says. Raises `UsageFault` where that is no place to write to.
+
+    There to try again does not help; where the disk is full it does.
+    """
+    try:
+        yield
+    except _NO_PLACES as error:
+        raise UsageFault(_where_and_why(error)) from None
+
+
+def to_copy(out: Console, line: str) -> None:
+    """A line in one piece, however narrow the page: somebody will copy it."""
+    out.print(line, soft_wrap=True)
 
 
 def json_option(command: F) -> F:
@@ -171,10 +196,6 @@ def fail(error: Exception, *, as_json: bool) -> int:
     return int(exit_code)
 
 
-# A path of the command line that cannot be: to try again does not help.
-_WRONG_PATHS = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-
-
 def describe(error: Exception) -> tuple[str, str, str]:
     """The code, the rule (or "") and the sentence of an error."""
     match error:
@@ -189,11 +210,13 @@ def describe(error: Exception) -> tuple[str, str, str]:
         case CorruptionError():
             return "E_CORRUPTION", "", str(error)
         case OSError():
-            where = f"{error.filename}: " if error.filename else ""
-            code = "E_USAGE" if isinstance(error, _WRONG_PATHS) else "E_UNAVAILABLE"
-            return code, "", f"{where}{error.strerror or error}"
+            return "E_UNAVAILABLE", "", _where_and_why(error)
         case _:
             return "E_FAULT", "", f"{type(error).__name__}: {error}"
+
+
+def _where_and_why(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def exit_code_of(error: Exception) -> Exit:
@@ -208,7 +231,7 @@ def exit_code_of(error: Exception) -> Exit:
         case click.ClickException():
             return Exit.USAGE
         case OSError():
-            return Exit.USAGE if isinstance(error, _WRONG_PATHS) else Exit.UNAVAILABLE
+            return Exit.UNAVAILABLE
         case InvariantError():
             return Exit.BUG
         case OnwardError():

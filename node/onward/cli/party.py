@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
-from onward.cli.output import UsageFault, answer, json_option, plain_table
+from onward.cli.output import UsageFault, answer, json_option, plain_table, to_copy
 from onward.cli.target import Target, hex_id, target_options
 from onward.crypto.signing import SigningKey
 from onward.errors import OnwardError
@@ -77,6 +77,7 @@ def create(name: str, kind: str, target: Target) -> None:
 
     def show(out: Console) -> None:
         out.print(f"{name} is {identity.party_id}; register it: onward party register {name} …")
+        to_copy(out, f"  public key  {identity.signer.public_key.hex()}")
 
     answer(document, show)
 

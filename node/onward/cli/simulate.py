@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from onward.cli.output import writing
 from onward.simulation.campaign import run_campaign
 from onward.simulation.mutants import MUTANTS
 from onward.simulation.plan import Plan, Settings
@@ -125,8 +126,9 @@ def _shrink(plan: Plan, path: Path) -> int:
     if shrunk is None:
         click.echo(f"seed {seed} is clean: there is nothing to shrink")
         return 0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(regression_test(shrunk), encoding="utf-8")
+    with writing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(regression_test(shrunk), encoding="utf-8")
     for fault in shrunk.plan.schedule:
         click.echo(str(fault))
     click.echo(f"seed {seed}: {shrunk.failure}")

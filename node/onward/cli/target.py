@@ -15,7 +15,7 @@ from onward.errors import MalformedError, RejectedError, Unavailable
 from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
 from onward.ledger.transaction import is_party_id
 from onward.network.access import anyone_listens, endpoints, endpoints_at, further_keys, now_ms
-from onward.network.definition import Network, read_network
+from onward.network.definition import WALLET_NAME, Network, read_network
 from onward.network.wallet import Identity, Wallet, read_identity
 from onward.rpc.client import Client, Endpoint, ReadingParty
 
@@ -44,8 +44,20 @@ class Target:
 
     @property
     def wallet(self) -> Wallet | None:
-        """The keys that came with the network, if one is named."""
-        return None if self.network is None else open_network(self.network).wallet
+        """The keys in the folder of --network, if one is named. Raises `UsageFault`.
+
+        The rest of it may be of another network: with the genesis of several organisations in it,
+        the folder's own nodes are nobody's.
+        """
+        if self.network is None:
+            return None
+        wallet = Wallet(self.network / WALLET_NAME)
+        if not wallet.folder.is_dir():
+            raise UsageFault(
+                f"{self.network} holds no {WALLET_NAME}; `onward network init {self.network}` "
+                "makes a network"
+            )
+        return wallet
 
     def identity(self, default: str | None = None) -> Identity:
         """Who acts: `--key`, `--as`, or the `default` name. Raises `UsageFault` without any."""

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from onward.cli.delivery import Act, Delivery, deliver, delivery_options, tell
-from onward.cli.output import Exit, UsageFault, answer, json_option
+from onward.cli.output import Exit, UsageFault, answer, json_option, to_copy
 from onward.cli.target import Target, hex_id, target_options
 from onward.crypto.signing import SigningKey
 from onward.errors import RejectedError
@@ -57,12 +57,12 @@ def show(target: Target) -> None:
         out.print(f"Newest approved set: epoch {found['epoch']}")
         for item in members:
             out.print(f"  {item.name} of {item.organisation}")
-            _to_copy(out, item.public_key.hex())
+            to_copy(out, f"    {item.public_key.hex()}")
         for item in found["proposals"]:
             names = ", ".join(member["name"] for member in item["validators"])
             votes = ", ".join(item["approved_by"]) or "nobody yet"
             out.print(f"{item['organisation']} proposes {names}; approved by {votes}")
-            _to_copy(out, item["proposal"])
+            to_copy(out, f"    {item['proposal']}")
 
     answer(document, tell_people)
 
@@ -194,11 +194,6 @@ def _current(target: Target, found: dict[str, Any]) -> Members:
         )
         for item in found["validators"]
     )
-
-
-def _to_copy(out: Console, digits: str) -> None:
-    """In one piece, however narrow the page."""
-    out.print(f"    {digits}", soft_wrap=True)
 
 
 def _as_json(member: Member) -> dict[str, str]:

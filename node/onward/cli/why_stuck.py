@@ -81,6 +81,8 @@ def _look(where: str, genesis_file: Path | None, epochs: Path | None) -> Look:
 
 def _later(genesis: Genesis, epochs: Path | None) -> tuple[dict[str, PublicKey], ...]:
     """The validators of the epochs that the proofs reach, behind the genesis', by their names."""
+    if epochs is None:
+        return ()
     reached = reached_epochs(genesis.document, read_proofs(epochs))
     ending = f".{genesis.network}"  # notes are signed as NAME.NETWORK
     return tuple(

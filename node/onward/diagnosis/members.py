@@ -146,11 +146,13 @@ def _stranger(node: NodeSeen) -> Finding:
         f"find out which process listens at {node.gateway}; either it runs on the wrong home, or "
         "the address in the network's files is wrong"
     )
-    if node.is_unproved:
+    epoch = node.unproved_after
+    if epoch is not None:
         sentence = f"at {where} answers a key of no validator that genesis or proofs name"
         advice = (
-            "if it became a validator later, --epochs FILE shows that: `onward validators proofs` "
-            f"writes the file; else {advice}"
+            f"if it became a validator after epoch {epoch}, {'newer ' if epoch else ''}proofs show "
+            "that: --epochs FILE, with the file that `onward validators proofs` writes; else "
+            f"{advice}"
         )
     return Finding(
         code=Code.STRANGER,
@@ -158,7 +160,7 @@ def _stranger(node: NodeSeen) -> Finding:
         sentence=sentence,
         because=(f"{node.gateway} shows a certificate of {node.stranger}",),
         advice=advice,
-        certainty=Certainty.POSSIBLE if node.is_unproved else Certainty.CERTAIN,
+        certainty=Certainty.CERTAIN if epoch is None else Certainty.POSSIBLE,
     )
 
 

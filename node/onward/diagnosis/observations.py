@@ -99,7 +99,8 @@ class NodeSeen:
 
     `clock_ahead_ms`: its clock minus that of who asked. `height_before`: how far it had finalized
     at the first look. `stranger`: whom the key at its address belongs to, for people.
-    `is_unproved`: it may still be a validator, of a later epoch than the proofs at hand reach.
+    `unproved_after`: it may still be a validator, of a later epoch than this one, which is the last
+    that is proved; None where no proof could make it one.
     """
 
     name: str
@@ -109,7 +110,7 @@ class NodeSeen:
     clock_ahead_ms: int | None = None
     height_before: int | None = None
     stranger: str = ""
-    is_unproved: bool = False
+    unproved_after: int | None = None
     process: ProcessSeen | None = None
     end: EndSeen | None = None
     home: HomeSeen | None = None

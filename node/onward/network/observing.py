@@ -47,13 +47,14 @@ TLS_MS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Word:
-    """What came of asking a gateway."""
+    """What came of asking a gateway. `name`: of its key, "" where nothing proves one."""
 
     reach: Reach
+    name: str = ""
     answer: NodeStatus | None = None
     clock_ahead_ms: int | None = None
     stranger: str = ""
-    is_unproved: bool = False
+    unproved_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,38 +156,48 @@ def address_look(
 ) -> Look:
     """How to look at whoever answers clients at `host:port`, on any machine.
 
-    Without a genesis the key that is shown there is believed: a status is open to everyone. With
-    one it is a key of the genesis or of one of the `later` sets, the newest last, that proofs lead
-    to. What a stranger says of itself makes it no validator.
+    Without a genesis whoever answers there is believed: a status is open to everyone. With one it
+    has to show a key of the genesis or of one of the `later` sets, the newest last, that proofs
+    lead to, and is called by that key's name. What a stranger says of itself makes it no validator.
     """
-    keys = {} if genesis is None else _keys_of_all((_keys(genesis), *later))
-    newest = later[-1] if later else keys
+    sets = () if genesis is None else (_keys(genesis), *later)
+    newest = tuple(sets[-1]) if sets else ()
 
     async def look() -> Observations:
-        shown = await asyncio.to_thread(_shown_key, address)
-        if isinstance(shown, _Shown):
-            if keys and shown.value not in keys.values():
-                stranger = _owner(shown.value, keys)
-                word = _Word(reach=Reach.STRANGER, stranger=stranger, is_unproved=True)
-            else:
-                key = PublicKey(shown.value)
-                word = await _ask(Endpoint(address=address, public_key=key), keys)
-        elif shown is Reach.NO_TLS:  # plaintext is allowed on loopback
-            nobody = PublicKey(bytes(32))
-            word = await _ask(Endpoint(address=address, public_key=nobody, plaintext=True), keys)
-            word = word if word.answer is not None else _Word(reach=shown)
-        else:
-            word = _Word(reach=shown)
-        return _heard_at(address, word, genesis, tuple(newest))
+        return _heard_at(address, await _word_at(address, sets), genesis, newest)
 
     return look
+
+
+async def _word_at(address: str, sets: Sequence[Mapping[str, PublicKey]]) -> _Word:
+    """What is said at an address, by whom the `sets` (if there are any) prove a validator.
+
+    Plaintext proves nothing. It is for loopback, where this machine vouches for who listens.
+    """
+    newest = sets[-1] if sets else {}
+    shown = await asyncio.to_thread(_shown_key, address)
+    if isinstance(shown, Reach):
+        if shown is not Reach.NO_TLS or (sets and not _place(address).is_loopback):
+            return _Word(reach=shown)
+        nobody = PublicKey(bytes(32))
+        word = await _ask(Endpoint(address=address, public_key=nobody, plaintext=True), newest)
+        return word if word.answer is not None else _Word(reach=shown)
+    name = _proved_name(shown.value, sets)
+    if not shown.value or (sets and not name):
+        return _Word(
+            reach=Reach.STRANGER,
+            stranger=_owner(shown.value, newest),
+            unproved_after=len(sets) - 1 if shown.value else None,
+        )
+    word = await _ask(Endpoint(address=address, public_key=PublicKey(shown.value)), newest)
+    return replace(word, name=name)
 
 
 def _heard_at(
     address: str, word: _Word, genesis: Genesis | None, known: tuple[str, ...]
 ) -> Observations:
     answer = word.answer
-    name = address if answer is None else answer.validator
+    name = address if answer is None else word.name or answer.validator
     names = known or (name,)
     if answer is not None and answer.voters:
         names = tuple(item.name for item in voters_of(answer))
@@ -208,7 +219,7 @@ def _heard_at(
         answer=answer,
         clock_ahead_ms=word.clock_ahead_ms,
         stranger=word.stranger,
-        is_unproved=word.is_unproved,
+        unproved_after=word.unproved_after,
     )
     # A lone name would look like a whole network of one.
     others = names if answer is not None or known else (name, "")
@@ -294,8 +305,8 @@ def _probe(endpoint: Endpoint, keys: Mapping[str, PublicKey]) -> _Word:
 
 def _shown_key(address: str) -> _Shown | Reach:
     """Whose certificate is shown at an address, or why none is."""
-    host, _, port = address.rpartition(":")
-    place = (host.strip("[]"), int(port))
+    listen = _place(address)
+    place = (listen.host, listen.port)
     try:
         socket.create_connection(place, timeout=CONNECT_MS_MAX / 1000).close()
     except ConnectionRefusedError:
@@ -351,14 +362,16 @@ def _keys(genesis: Genesis) -> dict[str, PublicKey]:
     return {member.name: member.public_key for member in genesis.validators.members}
 
 
-def _keys_of_all(sets: Sequence[Mapping[str, PublicKey]]) -> dict[str, PublicKey]:
-    """Every key that was a validator's, the newest sets' first: a name may have had several."""
-    found: dict[str, PublicKey] = {}
-    for number, keys in reversed(tuple(enumerate(sets))):
-        for name, key in keys.items():
-            if key not in found.values():
-                found[name if name not in found else f"{name} of epoch {number}"] = key
-    return found
+def _proved_name(key: bytes, sets: Sequence[Mapping[str, PublicKey]]) -> str:
+    """What the newest set with a key calls it, and until when, if that is not the last one.
+
+    "" for a key that is in no set. Its name may have gone to another key, and the key to a thief.
+    """
+    for epoch, keys in reversed(tuple(enumerate(sets))):
+        for name, known in keys.items():
+            if known == key:
+                return name if keys is sets[-1] else f"{name} (until epoch {epoch})"
+    return ""
 
 
 def _times(parameters: Parameters) -> Times:
@@ -368,6 +381,11 @@ def _times(parameters: Parameters) -> Times:
         future_ms_max=parameters.future_ms_max,
         past_ms_max=parameters.past_ms_max,
     )
+
+
+def _place(address: str) -> Listen:
+    host, _, port = address.rpartition(":")
+    return Listen(host=host.strip("[]"), port=int(port))
 
 
 def _dialed(listen: Listen) -> Listen:

@@ -24,6 +24,7 @@ from onward.crypto.signing import SEED_BYTES, SigningKey
 from onward.errors import MalformedError, RejectCode, RejectedError
 from onward.ledger.transaction import is_party_id
 from onward.runtime.home import read_bounded
+from onward.storage.secret_file import write_secret
 from onward.system.parties import PartyKind, pseudonym_of
 
 KEY_FORMAT = "onward/key/1"
@@ -93,8 +94,7 @@ class Wallet:
             "public_key": signer.public_key.hex(),
             "seed": seed.hex(),
         }
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(self.folder / f"{name}.json", json.dumps(document, indent=2) + "\n")
+        write_secret(self.folder / f"{name}.json", _text(document))
         return Identity(name=name, party_id=party_id, kind=str(kind), signer=signer)
 
     def load(self, name: str) -> Identity:
@@ -126,7 +126,7 @@ class Wallet:
             "seed": seed.hex(),
         }
         file = self.folder / f"{name}.{public_key[:8]}.new"
-        write_secret(file, json.dumps(document, indent=2) + "\n")
+        write_secret(file, _text(document))
         return file
 
     def replace_key(self, name: str, aside: Path) -> None:
@@ -156,7 +156,7 @@ class Wallet:
             records = {**self.records(), name: dict(ids)}
             file = self.folder / f"{_RECORDS}.json"
             fresh = file.with_suffix(".new")
-            fresh.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+            fresh.write_bytes(_text(records))
             fresh.replace(file)
         finally:
             os.close(folder)
@@ -184,11 +184,8 @@ def read_identity(file: Path) -> Identity:
     )
 
 
-def write_secret(file: Path, text: str) -> None:
-    """Write a new file that only its owner can read, from its first moment on."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+def _text(document: Mapping[str, Any]) -> bytes:
+    return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def _document(file: Path, maximum: int) -> dict[str, Any]:

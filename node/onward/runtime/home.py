@@ -3,7 +3,7 @@
 node.toml             configuration (`runtime.config`)
 genesis.json          the network's genesis, as every party signed it off
 keys/validator.key    the identity key's seed, 64 hex digits; readable by its owner only
-keys/began            there since the key has had its data: it gets no empty ones again
+keys/began            there since the home has had its data: it gets no empty ones again
 data/                 vote journal, batch log and database (`storage.home`)
 evidence/             what proves that validators cheated, if any did (`runtime.evidence_files`)
 """
@@ -11,7 +11,9 @@ evidence/             what proves that validators cheated, if any did (`runtime.
 from __future__ import annotations
 
 import re
+import shutil
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from onward.ledger.genesis import GENESIS_BYTES_MAX, Genesis, parse_genesis
 from onward.ledger.log import EMPTY_LOG
 from onward.runtime.config import CONFIG_BYTES_MAX, NodeConfig, parse_config, render_config
 from onward.storage.home import create_home
+from onward.storage.secret_file import write_secret
 from onward.system.contracts import genesis_state
 from onward.types import PublicKey, Validator, ValidatorIndex, ValidatorSet
 
@@ -95,34 +98,61 @@ def write_home(path: Path, config: NodeConfig, genesis: bytes, seed: bytes) -> N
 
 
 def write_key(path: Path, seed: bytes) -> None:
-    """Put a new validator's key into its home, which is created. Raises `FileExistsError`."""
-    key_file = path / KEY_NAME
-    key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_file.touch(mode=0o600, exist_ok=False)
-    key_file.write_bytes(seed.hex().encode() + b"\n")
+    """Put a new validator's key into its home, which is created. Raises `OSError`."""
+    write_secret(path / KEY_NAME, seed.hex().encode() + b"\n")
 
 
 def begin_home(path: Path) -> NodeHome:
-    """Make the empty data of a home that has all its other parts; once in its key's life.
+    """Make the empty data of a home that has all its other parts; once in this home.
 
     Raises `RejectedError` E_STATE where it has had data: a validator that forgot what it voted for
-    could contradict it. `MalformedError` or `RejectedError` as `read_home`.
+    could contradict it. `MalformedError` or `RejectedError` as `read_home`. Whatever it raises, the
+    home is as it was.
     """
     home = read_home(path)
-    for trace in (home.data, path / BEGAN_NAME):
-        if trace.exists():
-            raise RejectedError(
-                RejectCode.STATE,
-                f"{trace} says that this key has had its data; a validator that lost them comes "
-                "back under a new key, in another home",
-            )
-    home.data.mkdir(mode=0o700)
+    if (path / BEGAN_NAME).exists():
+        raise RejectedError(
+            RejectCode.STATE,
+            f"{path / BEGAN_NAME} says that this home has had its data; a validator that lost them "
+            "comes back under a new key, in another home",
+        )
+    if home.data.exists() and any(home.data.iterdir()):
+        raise RejectedError(
+            RejectCode.STATE, f"{home.data} is not empty: the votes in it may be this key's"
+        )
+    is_ours = not home.data.exists()  # an empty one may be a disk of its own
     facts = home.genesis
     block = genesis_block(facts.chain_id, facts.time_ms, facts.validators, EMPTY_LOG.root())
     writes = genesis_writes(facts.chain_id, block, genesis_state(facts))
-    create_home(home.data, facts.chain_id, (), writes)
-    (path / BEGAN_NAME).touch(mode=0o600)
+    home.data.mkdir(mode=0o700, exist_ok=True)
+    try:
+        create_home(home.data, facts.chain_id, (), writes)
+        mark_begun(path)
+    except RejectedError:
+        raise  # somebody else is making them
+    except BaseException:
+        # Nothing has run on them, so they hold no vote.
+        _empty(home.data)
+        if is_ours:
+            home.data.rmdir()
+        (path / BEGAN_NAME).unlink(missing_ok=True)
+        raise
     return home
+
+
+def mark_begun(path: Path) -> None:
+    """Say in a home, durably, that it has had its data; before a first vote is in them."""
+    if not (path / BEGAN_NAME).exists():
+        with suppress(FileExistsError):
+            write_secret(path / BEGAN_NAME, b"")
+
+
+def _empty(folder: Path) -> None:
+    for item in folder.iterdir():
+        if item.is_dir():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
 
 
 def read_home(path: Path) -> NodeHome:

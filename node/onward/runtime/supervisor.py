@@ -25,7 +25,7 @@ from onward.rpc.server import Health, Server, bind, gateway_server, peer_server
 from onward.runtime.assembly import Node, assemble
 from onward.runtime.clock import Clock
 from onward.runtime.divergence import examine, write_report
-from onward.runtime.home import NodeHome
+from onward.runtime.home import NodeHome, mark_begun
 from onward.storage.home import open_home
 from onward.telemetry.events import Log
 from onward.telemetry.metrics import Metrics, make_metrics, serve_metrics
@@ -100,6 +100,7 @@ class Supervisor:
         try:
             disk = await _on(writer, lambda: open_home(self._home.data, chain_id))
             try:
+                await _on(writer, lambda: mark_begun(self._home.path))
                 boot = await _on(writer, disk.recover)
                 self.node = assemble(
                     self._home,

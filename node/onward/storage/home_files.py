@@ -47,7 +47,7 @@ class HomeFiles:
             parent, path = path, path / part
             if not path.is_dir():
                 path.mkdir(mode=0o700)
-                _sync_folder(parent)
+                sync_folder(parent)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The regular files of a folder."""
@@ -113,7 +113,7 @@ class HomeFiles:
 
     def sync_directory(self, folder: str) -> None:
         """`fsync` of the folder itself: without it a new file's name can be lost with its bytes."""
-        _sync_folder(self._home / folder)
+        sync_folder(self._home / folder)
 
     def close(self) -> None:
         """Close everything; the lock goes last."""
@@ -139,7 +139,8 @@ class HomeFiles:
         return descriptor
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """`fsync` of a folder: the names in it are durable on return."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

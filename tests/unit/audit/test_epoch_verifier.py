@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,25 @@ def test_what_is_no_file_of_proofs_is_refused_as_such(proofs: bytes) -> None:
     assert refused(proofs) == "E_FORMAT"
 
 
+@pytest.mark.parametrize("parts", [40_000, 40_001])
+def test_file_of_nothing_but_parts_is_not_taken_apart(
+    parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest one would take a gigabyte, from whoever asked whether it proves something."""
+    taken = 0
+    apart = epoch_verifier._parts
+
+    def counted(text: str) -> Iterator[list[str]]:
+        nonlocal taken
+        for part in apart(text):
+            taken += 1
+            yield part
+
+    monkeypatch.setattr(epoch_verifier, "_parts", counted)
+    assert refused(b"a\n\n" * (parts - 1) + b"a\n") == "E_FORMAT"
+    assert taken == (4 if parts % 4 == 0 else 0)
+
+
 def test_proofs_of_another_chain_are_of_another_chain() -> None:
     other, _ = make_genesis(5)  # the first four have the same keys: machines may serve two chains
     assert refused(two_epochs(other, (FIRST, SECOND, THIRD))[0]) == "E_CHAIN"
@@ -151,25 +171,40 @@ def test_evidence_of_the_genesis_needs_no_proofs_and_bears_them() -> None:
     assert verify_evidence_across(data, DOCUMENT, WHOLE) == plain
 
 
-def test_it_runs_from_three_copied_files_with_nothing_else_of_onward(tmp_path: Path) -> None:
-    """What an auditor of later epochs does, who would not run the node's own code."""
+COPIES = ("receipt", "evidence", "epoch")
+BESIDE_THE_INSTALLED_ONE = ("-m", "onward.audit.epoch_verifier")
+WITHOUT_ANY_OTHER = (
+    "-c",
+    # What lies in the folder is all there is.
+    (
+        "import runpy, sys; from nacl import bindings, exceptions\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+        "sys.path = [p for p in sys.path if not p.endswith(('node', 'chaincode', 'proto'))]\n"
+        "runpy.run_module('onward.audit.epoch_verifier', run_name='__main__')"
+    ),
+)
+
+
+@pytest.mark.parametrize("start", [BESIDE_THE_INSTALLED_ONE, WITHOUT_ANY_OTHER])
+def test_it_runs_from_three_copied_files_and_from_no_others(
+    tmp_path: Path, start: tuple[str, ...]
+) -> None:
+    """An auditor who would not run the node's code must not run it unawares, where it is there."""
     package = tmp_path / "onward" / "audit"
     package.mkdir(parents=True)
-    for name in ("receipt", "evidence", "epoch"):
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    first = "from __future__ import annotations\n"
+    for name in COPIES:
         source = Path(str(epoch_verifier.__file__)).with_name(f"{name}_verifier.py")
-        (package / source.name).write_bytes(source.read_bytes())
+        text = source.read_text(encoding="utf-8")
+        said = f"{first}import sys\nprint('the copied {name}', file=sys.stderr)\n"
+        (package / source.name).write_text(text.replace(first, said, 1), encoding="utf-8")
     for name, data in {"e": accusation(1, SECOND, 3), "genesis": DOCUMENT, "epochs": WHOLE}.items():
         (tmp_path / name).write_bytes(data)
-    program = (
-        "import runpy, sys; from nacl import bindings, exceptions\n"
-        # The installed one is out of reach; what lies in this folder is all there is.
-        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
-        "sys.path = [p for p in sys.path if not p.endswith('node')]\n"
-        "runpy.run_module('onward.audit.epoch_verifier', run_name='__main__')"
-    )
     words = ("e", "--genesis", "genesis", "--epochs", "epochs", "--json")
     done = subprocess.run(
-        [sys.executable, "-c", program, *words],
+        [sys.executable, *start, *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -178,6 +213,7 @@ def test_it_runs_from_three_copied_files_with_nothing_else_of_onward(tmp_path: P
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["validator"] == "v4"
+    assert set(done.stderr.splitlines()) == {f"the copied {name}" for name in COPIES}
 
 
 def test_verifier_tells_evidence_from_receipts_by_itself(

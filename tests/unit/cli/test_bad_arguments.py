@@ -93,6 +93,33 @@ def everywhere(name: str, network: Network) -> Iterator[Result]:
             yield run(*arguments, "--as", "alice", "--network", str(network.folder))
 
 
+@pytest.mark.parametrize("place", ["no/such/file", ".", "taken/file"])
+def test_a_place_that_cannot_be_written_to_is_wrong_usage(
+    place: str, tmp_path: Path, network: Network
+) -> None:
+    """To try again does not help there."""
+    (tmp_path / "taken").touch()
+    file = str(tmp_path / place)
+    here = ("--network", str(network.folder), "--as", "alice")
+    drafted = run("party", "deactivate", "alice", *here, "--draft", file)
+    made = run("network", "init", str(tmp_path / "taken" / "net"))
+    key = run("node", "key", str(tmp_path / "taken"))
+    assert [told.exit_code for told in (drafted, made, key)] == [Exit.USAGE] * 3, drafted.output
+
+
+def test_a_file_that_lacks_inside_of_a_folder_is_no_wrong_usage(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is another user's process: the command line was as it should be."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("onward.cli.network.stop", forbidden)
+    told = run("network", "down", str(network.folder))
+    assert told.exit_code == Exit.UNAVAILABLE, told.output
+
+
 def test_a_file_whose_name_is_no_text_is_named_all_the_same(tmp_path: Path) -> None:
     file = tmp_path / "record\udcff\x1b[2J.json"
     file.write_bytes(Author().text())

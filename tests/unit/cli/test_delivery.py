@@ -179,3 +179,13 @@ def test_person_who_acts_is_named_as_her_wallet_does(network: Network) -> None:
     alice, acme = network.wallet.create("alice", PartyKind.PERSON), network.wallet.load("admin")
     assert _called(alice) == f"alice ({alice.party_id[:8]}…)"
     assert _called(acme) == "admin"
+
+
+def test_organisation_that_acts_with_a_key_file_is_named_in_full(network: Network) -> None:
+    """Two may begin alike, and who reads whom it was must not have to guess."""
+    file = network.wallet.folder / "acme.json"
+    document = json.loads(file.read_text(encoding="utf-8")) | {"party": "hospital-north"}
+    key = file.with_name("key.json")
+    key.write_text(json.dumps(document), encoding="utf-8")
+    key.chmod(0o600)
+    assert _called(read_identity(key)) == "key (hospital-north)"

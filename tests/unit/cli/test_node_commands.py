@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,31 @@ def test_validator_of_a_network_folder_that_lost_its_data_is_refused_too(tmp_pat
     first = create_network(tmp_path / "n", validators=4, time_ms=1).nodes[0].home
     shutil.rmtree(first / DATA_NAME)
     assert said(2, "node", "init", first)["code"] == "E_USAGE"
+
+
+def test_key_and_what_is_typed_next_stand_in_one_piece(home: Path, tmp_path: Path) -> None:
+    """Who joins the halves of a key by hand puts another one into the genesis."""
+    narrow = CliRunner(env={"COLUMNS": "60", "ONWARD_NETWORK": None})
+    key = said(0, "node", "key", home)["public_key"]
+    assert narrow.invoke(main, ["node", "key", str(home)]).stdout == f"{key}\n"
+    long = tmp_path / ("a-rather-long-name-for-the-folder-of-a-validator" * 2)
+    home.rename(long)
+    done = narrow.invoke(main, ["node", "init", str(long)])
+    assert f"onward node run --home {long}\n" in done.stdout
+
+
+def test_key_for_which_there_is_no_room_can_be_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that says nothing would be shown as a bad key from then on."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert said(3, "node", "key", tmp_path / "v5")["code"] == "E_UNAVAILABLE"
+    assert said(0, "node", "key", tmp_path / "v5")["made"]
 
 
 def test_home_that_lacks_a_part_is_told_which(home: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.unit.audit.test_epoch_verifier import (
 
 from onward.cli import evidence, why_stuck
 from onward.cli.main import main
+from onward.cli.offline import reached_epochs
 from onward.cli.output import UsageFault
 
 RECEIPTS = Path(__file__).parents[2] / "vectors" / "receipts"
@@ -55,16 +56,24 @@ def test_why_stuck_knows_the_validators_of_later_epochs_by_their_proofs(
 ) -> None:
     """The genesis alone calls everybody a stranger who was voted in after it."""
     asked: list[tuple[Any, ...]] = []
+    read = 0
+
+    def counted(genesis: bytes, proofs: bytes) -> Any:
+        nonlocal read
+        read += 1
+        return reached_epochs(genesis, proofs)
 
     def look(*arguments: Any) -> Any:
         asked.append(arguments)
         raise UsageFault("seen enough")
 
     monkeypatch.setattr(why_stuck, "address_look", look)
+    monkeypatch.setattr(why_stuck, "reached_epochs", counted)
     command = ("why-stuck", "127.0.0.1:1", "--genesis", folder / "genesis.json")
     said(2, *command, "--epochs", folder / "epochs")
     said(2, *command)
     (_, _, later), (_, _, none) = asked
+    assert read == 1
     assert [list(keys) for keys in later] == [[seat.name for seat in s] for s in (SECOND, THIRD)]
     assert [*later[1].values()] == [seat.key.public_key for seat in THIRD]
     assert none == ()

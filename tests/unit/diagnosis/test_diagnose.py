@@ -264,11 +264,13 @@ def test_absence_is_explained_by_the_best_witness(node: NodeSeen, code: str) -> 
 
 def test_stranger_that_may_have_come_later_is_told_how_to_prove_it() -> None:
     """Sending an operator after a process on the wrong home would be sending her astray."""
-    node = absent("v4", reach=Reach.STRANGER, stranger="a stranger", is_unproved=True)
-    told = diagnose(seen(nodes=(node,)))
-    finding = told.findings[0]
-    assert (finding.code, finding.certainty) == ("stranger", "possible")
-    assert "--epochs FILE" in finding.advice
+    for epoch, proofs in ((0, " proofs show"), (2, "newer proofs show")):
+        node = absent("v4", reach=Reach.STRANGER, stranger="a stranger", unproved_after=epoch)
+        finding = diagnose(seen(nodes=(node,))).findings[0]
+        assert (finding.code, finding.certainty) == ("stranger", "possible")
+        assert f"after epoch {epoch}," in finding.advice
+        assert proofs in finding.advice
+        assert "--epochs FILE" in finding.advice
 
 
 def test_frozen_validator_is_told_how_to_go_on() -> None:

@@ -132,24 +132,31 @@ OLD, NEW, OTHER = (PublicKey(bytes([n]) * 32) for n in (1, 2, 3))
 
 
 def seen_behind(
-    key: PublicKey, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, proved: bool
+    key: bytes | Reach,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    proved: bool,
+    says: str = "v1",
+    address: str = "192.0.2.7:1",
 ) -> Observations:
     """What is seen at an address that shows a key; `proved`: v1 has the key NEW since epoch 1.
 
-    Who is asked tells of epoch 1 and of itself as of a validator, as anybody could.
+    Who is asked tells of epoch 1 and of itself as of the validator `says`, as anybody could.
     """
     genesis = create_network(tmp_path / "net", validators=4, time_ms=GENESIS_MS).genesis
     members = genesis.validators.members
     key = members[0].public_key if key == OLD else key
-    told = answer(9, epoch=1, chain_id=genesis.chain_id, validator="v1")
+    shown = key if isinstance(key, Reach) else observing._Shown(value=bytes(key))
+    told = answer(9, epoch=1, chain_id=genesis.chain_id, validator=says)
 
     async def ask(*_: object) -> observing._Word:
         return observing._Word(reach=Reach.ANSWERED, answer=told)
 
-    monkeypatch.setattr(observing, "_shown_key", lambda _: observing._Shown(value=bytes(key)))
+    monkeypatch.setattr(observing, "_shown_key", lambda _: shown)
     monkeypatch.setattr(observing, "_ask", ask)
     second = {item.name: item.public_key for item in members[1:]} | {"v1": NEW}
-    return asyncio.run(address_look("127.0.0.1:1", genesis, (second,) if proved else ())())
+    return asyncio.run(address_look(address, genesis, (second,) if proved else ())())
 
 
 def test_validator_of_a_later_epoch_is_none_until_that_is_proved(
@@ -157,7 +164,7 @@ def test_validator_of_a_later_epoch_is_none_until_that_is_proved(
 ) -> None:
     """Who vouches for itself is not checked; who was voted in is no stranger for ever."""
     node = seen_behind(NEW, monkeypatch, tmp_path / "a", proved=False).nodes[0]
-    assert (node.reach, node.is_unproved) == (Reach.STRANGER, True)
+    assert (node.reach, node.unproved_after) == (Reach.STRANGER, 0)
     node = seen_behind(NEW, monkeypatch, tmp_path / "b", proved=True).nodes[0]
     assert (node.reach, node.name) == (Reach.ANSWERED, "v1")
 
@@ -166,16 +173,48 @@ def test_proofs_make_no_validator_of_a_key_that_they_do_not_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen = seen_behind(OTHER, monkeypatch, tmp_path, proved=True)
-    assert seen.nodes[0].reach is Reach.STRANGER
+    assert (seen.nodes[0].reach, seen.nodes[0].unproved_after) == (Reach.STRANGER, 1)
     assert sorted(seen.names) == ["v1", "v2", "v3", "v4"]
 
 
-def test_machine_that_has_kept_its_old_key_is_still_known(
+def test_machine_that_has_kept_its_old_key_is_still_known_and_by_no_validators_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It follows; its name has gone to another key, and both are of this chain."""
-    seen = seen_behind(OLD, monkeypatch, tmp_path, proved=True)
-    assert seen.nodes[0].reach is Reach.ANSWERED
+    """It follows. A key may have been changed because it was stolen: what it says is no name."""
+    for says in ("v1", "v3"):
+        node = seen_behind(OLD, monkeypatch, tmp_path / says, proved=True, says=says).nodes[0]
+        assert (node.reach, node.name) == (Reach.ANSWERED, "v1 (until epoch 0)")
+
+
+def test_validator_is_called_as_its_key_and_not_as_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that lies would be taken for another, and the wrong machine restarted."""
+    node = seen_behind(NEW, monkeypatch, tmp_path, proved=True, says="v3").nodes[0]
+    assert (node.reach, node.name) == (Reach.ANSWERED, "v1")
+
+
+def test_who_shows_no_key_is_believed_on_this_machine_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever stands in between would leave TLS away, and say that the network progresses."""
+    far = seen_behind(Reach.NO_TLS, monkeypatch, tmp_path / "a", proved=True).nodes[0]
+    assert (far.reach, far.answer) == (Reach.NO_TLS, None)
+    for number, address in enumerate(("127.0.0.1:1", "[::1]:1")):
+        seen = seen_behind(
+            Reach.NO_TLS, monkeypatch, tmp_path / f"b{number}", proved=True, address=address
+        )
+        assert seen.nodes[0].reach is Reach.ANSWERED
+
+
+def test_server_that_is_none_of_ours_is_certainly_no_validator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No proof would make it one: whoever is sent to look for proofs looks for ever."""
+    node = seen_behind(b"", monkeypatch, tmp_path, proved=False).nodes[0]
+    assert (node.reach, node.unproved_after) == (Reach.STRANGER, None)
+    monkeypatch.setattr(observing, "_shown_key", lambda _: observing._Shown(value=b""))
+    assert asyncio.run(address_look("192.0.2.7:1", None)()).nodes[0].reach is Reach.STRANGER
 
 
 # -- time ------------------------------------------------------------------------------------------

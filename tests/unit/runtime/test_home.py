@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onward.crypto.signing import SigningKey
-from onward.errors import MalformedError, RejectedError
+from onward.errors import MalformedError, RejectCode, RejectedError
+from onward.runtime import home as homes
 from onward.runtime.config import PeersConfig, parse_config, render_config
-from onward.runtime.home import CONFIG_NAME, KEY_NAME, NodeHome, read_home, write_home
+from onward.runtime.home import (
+    BEGAN_NAME,
+    CONFIG_NAME,
+    DATA_NAME,
+    KEY_NAME,
+    NodeHome,
+    begin_home,
+    read_home,
+    write_home,
+)
 from onward.storage.home import open_home
 
 from .conftest import ANY_PORT, config_of, genesis_bytes, seed_of
@@ -38,6 +49,63 @@ def test_second_home_at_one_place_is_refused(make_home: MakeHome) -> None:
     with pytest.raises(RejectedError) as refused:
         write_home(home.path, home.config, genesis_bytes(), home.seed)
     assert refused.value.code == "E_STATE"
+
+
+@pytest.mark.parametrize("part", ["create_home", "write_secret"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_home_whose_data_could_not_be_made_is_as_before(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, part: str, *, is_there: bool
+) -> None:
+    """A full disk must not cost the key, which others have put into the genesis."""
+    path = without_data(make_home())
+    if is_there:  # a disk of its own, mounted there
+        (path / DATA_NAME).mkdir()
+
+    def full(folder: Path, *_: object) -> None:
+        if part == "create_home":
+            (folder / "database").mkdir()
+            (folder / "lock").touch()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(homes, part, full)
+        with pytest.raises(OSError, match="No space"):
+            begin_home(path)
+    assert [*path.glob(f"{DATA_NAME}/*")] == []
+    assert ((path / DATA_NAME).exists(), (path / BEGAN_NAME).exists()) == (is_there, False)
+    home = begin_home(path)
+    open_home(home.data, home.genesis.chain_id).close()
+    assert (path / BEGAN_NAME).exists()
+
+
+def test_data_of_somebody_who_makes_them_right_now_are_left_alone(
+    make_home: MakeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = without_data(make_home())
+
+    def taken(folder: Path, *_: object) -> None:
+        (folder / "database").mkdir()
+        raise RejectedError(RejectCode.STATE, "in use by process 7")
+
+    monkeypatch.setattr(homes, "create_home", taken)
+    with pytest.raises(RejectedError, match="in use"):
+        begin_home(path)
+    assert (path / DATA_NAME / "database").exists()
+
+
+def test_data_that_hold_something_are_not_begun_anew(make_home: MakeHome) -> None:
+    """Those of homes from before there was a mark: their votes are in it."""
+    home = make_home()
+    (home.path / BEGAN_NAME).unlink()
+    with pytest.raises(RejectedError, match="not empty"):
+        begin_home(home.path)
+    open_home(home.data, home.genesis.chain_id).close()
+
+
+def without_data(home: NodeHome) -> Path:
+    shutil.rmtree(home.data)
+    (home.path / BEGAN_NAME).unlink()
+    return home.path
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ from onward.network.ports import free_ports
 from onward.rpc.client import Client, Endpoint, ReadingParty
 from onward.runtime.clock import Clock
 from onward.runtime.config import GatewayConfig, Listen, PeersConfig
-from onward.runtime.home import NodeHome
+from onward.runtime.home import BEGAN_NAME, NodeHome, begin_home
 from onward.runtime.node import Exit, exit_code, report_end, run_node
 from onward.runtime.supervisor import ListenError, Ports, Supervisor
 from onward.system.registry import Register, Registration
@@ -124,6 +125,28 @@ async def client_of(*nodes: RunningNode) -> Client:
         )
     chain_id = nodes[0].home.genesis.chain_id
     return Client(endpoints, chain_id=chain_id, now_ms=now_ms)
+
+
+async def test_home_that_a_node_has_run_on_gets_no_empty_data_again(make_home: MakeHome) -> None:
+    """One from before there was a mark, or put back without it: its key has voted from now on."""
+    home = await asyncio.to_thread(make_home)
+    mark = home.path / BEGAN_NAME
+    await asyncio.to_thread(mark.unlink)
+    async with running(home):
+        assert await asyncio.to_thread(mark.exists)
+    await asyncio.to_thread(shutil.rmtree, home.data)
+    with pytest.raises(RejectedError, match="had its data"):
+        await asyncio.to_thread(begin_home, home.path)
+
+
+async def test_home_without_data_is_not_said_to_have_had_them(make_home: MakeHome) -> None:
+    """Who starts a node before `onward node init` could never make up for it."""
+    home = await asyncio.to_thread(make_home)
+    await asyncio.to_thread((home.path / BEGAN_NAME).unlink)
+    await asyncio.to_thread(shutil.rmtree, home.data)
+    with pytest.raises(RejectedError, match="no database"):
+        await Supervisor(home, make_log("error", stream=StringIO())).run()
+    await asyncio.to_thread(begin_home, home.path)
 
 
 async def test_node_takes_a_transaction_keeps_it_and_proves_it(make_home: MakeHome) -> None:
