@@ -4,22 +4,22 @@
 
 It connects, plays the prologue, writes a line `{"ready": true}`, reads one line with the moment of
 the start (the machine's monotonic clock, in seconds), and then writes lines `{"sent": …, "settled":
-…}`. While the clock runs it wakes up for each lane at every tick, hands over all transactions that
+…}`. While the clock runs it wakes up for each lane at every tick, hands over all envelopes that
 are due as one message, and notes when a reply came and its bytes. Replies are only counted then;
 they are read after the run (`outcome`), from the files that it leaves:
 
-DIR/lane-K.sends      first transaction, how many, when: 8 bytes each
+DIR/lane-K.sends      first envelope, how many, when: 8 bytes each
 DIR/lane-K.replies    when (8 bytes), size (8 bytes), the StreamedReply
 DIR/lane-K.answers    see `queries`
 
-Open loop: transaction i (after the prologue) of lane K is due at start + (i * lanes + K) / rate,
+Open loop: envelope i (after the prologue) of lane K is due at start + (i * lanes + K) / rate,
 whatever happens to the others. What is late is sent at once when it can be, and its latency counts
 from when it was due.
 Closed loop: so many are in flight, and a new one is due when another one is settled.
 
 When a stream breaks, its lane moves on to the next validator, as a client should: what is not
 settled is sent again, the same bytes in the same order, and then what follows. (Then two copies may
-be on their way. Of each transaction the first counts, wherever it stands; the first ones of a lane
+be on their way. Of each envelope the first counts, wherever it stands; the first ones of a lane
 are in its order too, because both copies are.)
 """
 

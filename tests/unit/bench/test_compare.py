@@ -7,8 +7,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.support.bench_results import bench_result
+from tests.support.bench_results import bench_result, bench_run
 
+from onward.bench import charts
 from onward.bench.charts import Chart, Line, page, svg, ticks
 from onward.bench.compare import compare
 from onward.bench.report import check_document
@@ -88,6 +89,18 @@ def test_a_page_of_charts_is_whole_and_needs_nothing_from_elsewhere() -> None:
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     for part in text.split("<svg ")[1:]:
         ET.fromstring("<svg " + part.partition("</svg>")[0] + "</svg>")  # noqa: S314
+
+
+def test_what_is_due_is_drawn_beside_what_was_settled_of_it_in_one_unit() -> None:
+    """A rate counts envelopes: beside transactions, ten to one, each would seem to hold."""
+    run = bench_run(100)
+    run["throughput"]["settled_per_s"] = 850.0
+    (settled,), (due,) = (line.points for line in charts._throughput_by_rate([run]).lines)
+    assert settled == due
+    del run["throughput"]["envelopes_per_s"]  # of before they were counted apart
+    run["throughput"]["settled_per_s"] = 90.0
+    (settled,), _ = (line.points for line in charts._throughput_by_rate([run]).lines)
+    assert settled == (100, 90)
 
 
 def test_higher_values_are_drawn_higher_and_inside_of_the_picture() -> None:
