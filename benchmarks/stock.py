@@ -149,7 +149,7 @@ class _Made:
         work.run(count + 1)
         result = work.finish()
         chain.write(result.writes)
-        self._at_hand.state.settle(work.writes)
+        self._at_hand.settle(work.writes, result.tip)
         refused = [done.result.message for done in result.bodies if done.result.code != "OK"]
         if refused:
             raise ValueError(f"{len(refused)} transactions refused: {refused[0]}")

@@ -6,7 +6,7 @@ nothing else. It runs in slices, so that a full block does not hold up the votes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -127,7 +127,8 @@ class StoredHistory:
 class AtHand:
     """What execution keeps at hand of one store, from block to block.
 
-    Whoever hands the store a block's writes says so to `settle`: there must be no other writer.
+    It stands for the store's executed tip. Whoever hands the store a block's writes says so to
+    `settle` in the same breath: there must be no other writer, and nobody asks in between.
 
     Half of what a contract asks for is not there yet. LevelDB has to look on every level for that,
     and merges tables the sooner the more often it looked in vain. The state map tells it too, from
@@ -143,6 +144,19 @@ class AtHand:
         self.known = KnownTransactions(store)
         self.pages = PageCache()
         self.state = CachedState(store, is_absent=self._is_absent)
+
+    def settle(self, writes: Mapping[str, bytes | None], tip: Tip) -> None:
+        """The store holds these writes now, and ends at this tip."""
+        self.state.settle(writes)
+        self.map_ref = MapRef.decode(tip.state_map)
+
+    def is_new(self, tx_hash: bytes, tip: Tip) -> bool:
+        """Whether certainly no block up to this tip, the store's, gave a verdict on a transaction.
+
+        Raises `CorruptionError` as `KnownTransactions.follow`.
+        """
+        self.known.follow(tip)
+        return self.known.certainly_new(tx_hash, tip.height)
 
     def page(self, key: bytes) -> bytes | None:
         """The stored bytes of a page of the state map."""

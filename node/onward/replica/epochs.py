@@ -42,6 +42,7 @@ from onward.replica.effects import (
     Serve,
     Submitted,
 )
+from onward.replica.executor import Executor
 from onward.replica.follower import Follower
 from onward.replica.last_checkpoint import LastCheckpoint
 from onward.replica.replica import Replica
@@ -116,6 +117,11 @@ class EpochMachine:
     def height(self) -> int:
         """The last executed height."""
         return self._inner.height
+
+    @property
+    def executor(self) -> Executor:
+        """What is executed. For looks between steps only."""
+        return self._inner.executor
 
     @property
     def finalized_height(self) -> int:

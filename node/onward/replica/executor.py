@@ -9,7 +9,7 @@ from onward import limits
 from onward.errors import CorruptionError, DivergenceError, invariant
 from onward.execution.block import AtHand, BlockExecution, ExecutedBlock, OrderedBlock
 from onward.execution.body import ContractFor
-from onward.execution.overlay import StoredState
+from onward.execution.overlay import State, StoredState
 from onward.ledger.block import LANE_START, Block, Cut, Executed, set_hash
 from onward.ledger.chain import Tip, read_block, read_tip
 from onward.ledger.store import Store
@@ -73,6 +73,15 @@ class Executor:
         return self.tip.height
 
     @property
+    def state(self) -> State:
+        """The executed state, with what was used of late at hand."""
+        return self._at_hand.state
+
+    def is_new(self, tx_hash: bytes) -> bool:
+        """Whether certainly no executed block gave a verdict on a transaction."""
+        return self._at_hand.is_new(tx_hash, self.tip)
+
+    @property
     def backlog(self) -> int:
         """How many delivered blocks are not yet executed."""
         return len(self._queue) + (self._current is not None)
@@ -104,7 +113,7 @@ class Executor:
             return None
         self._current = None
         result = work.finish()
-        self._at_hand.state.settle(work.writes)
+        self._at_hand.settle(work.writes, result.tip)
         if self._approved is None:
             self._approved = approved_set(work.writes, self._epoch + 1)
         self.tip = result.tip

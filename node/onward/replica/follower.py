@@ -61,6 +61,11 @@ class Follower:
         return self._executor.height
 
     @property
+    def executor(self) -> Executor:
+        """What is executed. For looks between steps only."""
+        return self._executor
+
+    @property
     def finalized_height(self) -> int:
         """The last height that a page has proved."""
         return self._root.height

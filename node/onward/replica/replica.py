@@ -131,8 +131,8 @@ class Replica:
             standing.root,
             standing.final,
         )
-        self._accusations = Accusations(genesis, config.verify, store, self._out_now)
-        self._lanes = Dissemination(config, standing, self._out_now, self._accusations.accuse)
+        self._accusations = Accusations(genesis, config.verify, store, lambda: self._out)
+        self._lanes = Dissemination(config, standing, lambda: self._out, self._accusations.accuse)
         self._proposals = Proposals(
             genesis.parameters,
             Succession(
@@ -179,6 +179,11 @@ class Replica:
     def height(self) -> int:
         """The last executed height."""
         return self._executor.height
+
+    @property
+    def executor(self) -> Executor:
+        """What is executed. For looks between steps only."""
+        return self._executor
 
     @property
     def finalized_height(self) -> int:
@@ -284,9 +289,6 @@ class Replica:
         self._journal_bytes = sum(len(encode(record)) for record in event.journal)
         self._perform(self._core.start(event.journal, self._now_ms))
         self._out.tell_tips = True
-
-    def _out_now(self) -> Outbox:
-        return self._out
 
     # -- messages ----------------------------------------------------------------------------------
 

@@ -138,7 +138,12 @@ def assemble(
     proofs = EvidenceFiles(home, lambda: replica.evidence, replica.validators_at, log, metrics)
     status.accused = proofs.accused
     reads = NodeReads(
-        disk, contracts, now_ms=clock.now_ms, status=status.read, evidence=proofs.texts
+        disk,
+        contracts,
+        now_ms=clock.now_ms,
+        status=status.read,
+        evidence=proofs.texts,
+        executed=lambda: replica.executor,
     )
     blobs = BlobFiles(home.blobs, home.genesis.chain_id, home.config.name, signer)
     gateway = Gateway(_door(home, signer, clock), reads, inbox, blobs, watch.failed)

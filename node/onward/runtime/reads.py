@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Protocol
 
 from onward import limits
 from onward.errors import CorruptionError, RejectCode, RejectedError
 from onward.execution.body import ContractFor, judge_void
-from onward.execution.overlay import Overlay, StoredState
+from onward.execution.overlay import Overlay, State, StoredState
 from onward.execution.reading import (
     committed_tip,
     dry_run,
@@ -45,6 +46,22 @@ from onward_proto.canonical import encode
 from onward_proto.documents import DocumentError, parse_document
 
 
+class Executed(Protocol):
+    """What execution has at hand of the executed tip (`replica.executor`).
+
+    LevelDB looks on every level for what it does not have, and on several for what is old, and the
+    more often it does the more it merges (docs/adr/0009-page-log.md). A look for each submission
+    was most of what a validator with a long chain wrote.
+    """
+
+    @property
+    def state(self) -> State:
+        """The executed state."""
+
+    def is_new(self, tx_hash: bytes) -> bool:
+        """Whether certainly no executed block gave a verdict on a transaction."""
+
+
 class NodeReads:
     """`gateway.ports.ReadPort` and `rpc.ports.ResultPort` over a node's disk.
 
@@ -59,17 +76,24 @@ class NodeReads:
         now_ms: Callable[[], int],
         status: Callable[[], NodeStatus],
         evidence: Callable[[], tuple[bytes, ...]],
+        executed: Callable[[], Executed] | None = None,
     ) -> None:
-        """`status` and `evidence` are asked for what the store does not say by itself."""
+        """`status` and `evidence` are asked for what the store does not say by itself.
+
+        `executed` spares looks into it for what execution has at hand, if somebody executes.
+        """
         self._disk = disk
         self._store = disk.store
         self._contract_for = contract_for
         self._now_ms = now_ms
         self._status = status
         self.evidence = evidence
+        self._executed = executed
 
     def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
         """The verdict on a transaction."""
+        if self._executed is not None and self._executed().is_new(tx_hash):
+            return None
         return read_transaction(self._store, tx_hash)
 
     def block(self, height: int) -> StoredBlock | None:
@@ -79,7 +103,8 @@ class NodeReads:
     def admit(self, transaction: Transaction, now_ms: int) -> None:
         """What execution would call void, it would call void now."""
         time_ms = question_time(committed_tip(self._store), now_ms)
-        void = judge_void(Overlay(StoredState(self._store)), transaction, time_ms)
+        at_tip = StoredState(self._store) if self._executed is None else self._executed().state
+        void = judge_void(Overlay(at_tip), transaction, time_ms)
         if void is not None:
             raise RejectedError(void[0], void[1])
 

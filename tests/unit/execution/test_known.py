@@ -237,7 +237,7 @@ def test_a_transaction_of_an_earlier_block_is_void_and_new_ones_cost_no_read(
         codes = [item.result.code for item in result.bodies]
         assert codes == ["E_REPLAY" if index else "OK", "OK"]
         chain.store.write(result.writes)
-        hand.state.settle(work.writes)
+        hand.settle(work.writes, result.tip)
         chain.last, chain.lane = ordered.block, ordered.block.cut[0]
     assert len(asked) == 4, "once for each replay"
 
