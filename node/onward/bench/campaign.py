@@ -12,9 +12,9 @@ from onward.bench.runner import P99_MS_MAX, Bench, Progress, RunPlan
 PROBE_IN_FLIGHT = 1_024
 PROBE_S = 8.0
 PROBE_RATE_GUESS = 1_500.0
-QUICK_S = 30.0
+QUICK_S = 20.0
 QUICK_TRIAL_S = 10.0
-QUICK_PARTS = (0.85, 0.75, 0.65, 0.5)
+QUICK_PARTS = (0.65, 0.5)
 SWEEP_PARTS = (0.25, 0.5, 0.65, 0.8, 0.9, 1.0, 1.1)
 SWEEP_NEAR = 0.03
 SWEEP_STEPS_MAX = 6
