@@ -11,6 +11,7 @@ from onward.ledger.chain import read_transaction
 from onward.ledger.epoch_proof import join_epoch_proofs
 from onward.ledger.leaf import EVERYONE
 from onward.ledger.read import Reader
+from onward.replica.executor import Executor
 from onward.replica.standing import epoch_proofs
 from onward.runtime.reads import NodeReads
 from onward.simulation import signing
@@ -207,6 +208,7 @@ def test_receipt_of_a_later_epoch_verifies_with_the_proofs_and_not_without(
     twice_changed.change_validators((4, 3, 5, 0))
     twice_changed.run_ms(3_000)
     host, genesis = twice_changed.host(5), twice_changed.consortium.genesis
+    executor = Executor(host.disk.store, contract_for)
     newest = max(
         (place, tx_hash)
         for tx_hash, place in twice_changed.oracles.told.items()
@@ -220,6 +222,7 @@ def test_receipt_of_a_later_epoch_verifies_with_the_proofs_and_not_without(
         now_ms=lambda: 0,
         status=lambda: pytest.fail("not asked"),
         evidence=tuple,
+        executed=lambda: executor,
     )
     anybody = Reader(party=PartyId("acme"), public_key=PublicKey(bytes(32)))
     receipt = reads.receipt(newest, anybody)

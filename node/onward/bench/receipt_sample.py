@@ -18,6 +18,7 @@ from onward.ledger.read import Reader
 from onward.ledger.store import Store, transactions_key
 from onward.network.access import now_ms
 from onward.replica.answers import NodeStatus
+from onward.replica.executor import Executor
 from onward.runtime.reads import NodeReads
 from onward.storage.home import open_home
 from onward.types import PartyId, PublicKey
@@ -50,7 +51,15 @@ def draw_receipts(data: Path, genesis: Genesis, *, height: int, seed: int) -> Sa
         last = None if tip is None else read_block(disk.store, tip.height)
         if last is None:
             raise CorruptionError(f"{data}: the database holds no executed block")
-        reads = NodeReads(disk, contract_for, now_ms=now_ms, status=_nobody, evidence=tuple)
+        executor = Executor(disk.store, contract_for)
+        reads = NodeReads(
+            disk,
+            contract_for,
+            now_ms=now_ms,
+            status=_nobody,
+            evidence=tuple,
+            executed=lambda: executor,
+        )
         chance = random.Random(seed)
         found: list[bytes] = []
         for tx_hash in _drawn(disk.store, height or last.block.height, chance):

@@ -119,16 +119,9 @@ def assemble(
     `may_abstain` is False only for programs that lie on purpose.
     """
     signer = SigningKey(home.seed)
-    config = ReplicaConfig(
-        genesis=home.genesis,
-        me=home.index,
-        signer=signer,
-        verify=verify,
-        contract_for=contracts,
-        may_abstain=may_abstain,
-        seats=tuple(member.public_key for member in home.seats.members),
+    replica = EpochMachine(
+        _replica_config(home, signer, contracts, may_abstain=may_abstain), disk.store
     )
-    replica = EpochMachine(config, disk.store)
     inbox = Inbox()
     watch = PeerWatch(inbox, log, metrics, validator_names(home), clock.monotonic_ms)
     peers = PeerNetwork(_peer_settings(home, signer, identity), watch)
@@ -175,6 +168,20 @@ def assemble(
         gateway=gateway,
         verifier=verifier,
         driver=Driver(ports),
+    )
+
+
+def _replica_config(
+    home: NodeHome, signer: SigningKey, contracts: ContractFor, *, may_abstain: bool
+) -> ReplicaConfig:
+    return ReplicaConfig(
+        genesis=home.genesis,
+        me=home.index,
+        signer=signer,
+        verify=verify,
+        contract_for=contracts,
+        may_abstain=may_abstain,
+        seats=tuple(member.public_key for member in home.seats.members),
     )
 
 

@@ -9,11 +9,10 @@ from typing import Protocol
 from onward import limits
 from onward.errors import CorruptionError, RejectCode, RejectedError
 from onward.execution.body import ContractFor, judge_void
-from onward.execution.overlay import Overlay, State, StoredState
+from onward.execution.overlay import Overlay, State
 from onward.execution.reading import (
     committed_tip,
     dry_run,
-    party_record,
     query,
     question_time,
 )
@@ -42,6 +41,7 @@ from onward.ledger.transaction import (
 from onward.replica.answers import NodeStatus
 from onward.replica.effects import Verdict
 from onward.storage.disk import NodeDisk
+from onward.system.parties import read_party
 from onward_proto.canonical import encode
 from onward_proto.documents import DocumentError, parse_document
 
@@ -50,8 +50,8 @@ class Executed(Protocol):
     """What execution has at hand of the executed tip (`replica.executor`).
 
     LevelDB looks on every level for what it does not have, and on several for what is old, and the
-    more often it does the more it merges (docs/adr/0009-page-log.md). A look for each submission
-    was most of what a validator with a long chain wrote.
+    more often it does the more it merges: a few looks for each submission cost a validator more
+    writing than the submission itself (docs/adr/0009-page-log.md).
     """
 
     @property
@@ -76,11 +76,11 @@ class NodeReads:
         now_ms: Callable[[], int],
         status: Callable[[], NodeStatus],
         evidence: Callable[[], tuple[bytes, ...]],
-        executed: Callable[[], Executed] | None = None,
+        executed: Callable[[], Executed],
     ) -> None:
         """`status` and `evidence` are asked for what the store does not say by itself.
 
-        `executed` spares looks into it for what execution has at hand, if somebody executes.
+        `executed` is asked first, for what would else be looked for in it with each request.
         """
         self._disk = disk
         self._store = disk.store
@@ -92,7 +92,7 @@ class NodeReads:
 
     def transaction(self, tx_hash: bytes) -> StoredTransaction | None:
         """The verdict on a transaction."""
-        if self._executed is not None and self._executed().is_new(tx_hash):
+        if self._executed().is_new(tx_hash):
             return None
         return read_transaction(self._store, tx_hash)
 
@@ -103,14 +103,13 @@ class NodeReads:
     def admit(self, transaction: Transaction, now_ms: int) -> None:
         """What execution would call void, it would call void now."""
         time_ms = question_time(committed_tip(self._store), now_ms)
-        at_tip = StoredState(self._store) if self._executed is None else self._executed().state
-        void = judge_void(Overlay(at_tip), transaction, time_ms)
+        void = judge_void(Overlay(self._executed().state), transaction, time_ms)
         if void is not None:
             raise RejectedError(void[0], void[1])
 
     def holds_key(self, party: str, public_key: bytes) -> bool:
         """Whether the party is active and the key its own."""
-        record = party_record(self._store, party)
+        record = read_party(self._executed().state, party)
         return record is not None and not record.inactive and public_key in record.public_keys
 
     def query(

@@ -98,6 +98,7 @@ def receipt_at(cluster: Cluster, index: int, tx_hash: Digest) -> bytes | None:
         now_ms=lambda: T0_MS,
         status=status,
         evidence=tuple,
+        executed=lambda: cluster.replicas[index].executor,
     )
     reader = Reader(party=PartyId("admin"), public_key=PublicKey(ADMINISTRATOR.public_key))
     return reads.receipt(tx_hash, reader)

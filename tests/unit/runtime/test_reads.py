@@ -106,4 +106,7 @@ def test_who_was_registered_by_the_newest_block_may_submit_before_the_next(room:
             reads.admit(of_person(number), T0_MS + 1)
         register(cluster, number)
         reads.admit(of_person(number), T0_MS + 1)
+        transaction = of_person(number)
+        assert reads.holds_key(transaction.body.actor, transaction.signers[0])
+        assert not reads.holds_key(transaction.body.actor, bytes(32))
     assert STATE not in disk.asked
