@@ -34,6 +34,14 @@ def finished(*words: str, timeout: int, folder: Path | None = None) -> dict[str,
     return document
 
 
+def settled_in_time(run: dict[str, Any]) -> bool:
+    """Whether anything was settled while it was measured, and not all after a machine's long pause.
+
+    Without that a run has no rates, and must say so.
+    """
+    return bool(run["throughput"]["settled_per_s"] > 0)
+
+
 @pytest.mark.timeout(240)
 def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
     """A benchmark that loses count would praise a ledger that loses transactions."""
@@ -61,11 +69,13 @@ def test_a_small_run_counts_every_transaction_once(tmp_path: Path) -> None:
     assert check["leaves_found"] == check["leaves_expected"] == told["verdicts"]
     assert check["sampled"] > 0
 
-    assert 0 < document["limit_ratio"] < 1
-    assert document["limit_ratio"] == run["limit_ratio"]
+    assert document["limit_ratio"] == run["limit_ratio"] < 1
+    assert (run["limit_ratio"] > 0) == settled_in_time(run)
     assert run["verify"]["before_per_s"] > 0
     assert [item["name"] for item in run["processes"]] == ["v1", "v2", "v3", "v4", "generator"]
-    assert all(item["cpu_us_per_tx"] > 0 for item in run["processes"])
+    assert all(
+        (item["cpu_us_per_tx"] is not None) == settled_in_time(run) for item in run["processes"]
+    )
     assert len(run["windows"]) == SECONDS
     assert sum(item["latency_ms"]["count"] for item in run["windows"]) == RATE * SECONDS
     assert run["latency_ms"]["count"] == RATE * SECONDS
@@ -92,7 +102,8 @@ def test_validators_go_on_with_a_chain_that_was_grown_offline(tmp_path: Path) ->
         assert run["transactions"]["verdicts"] > 0
     assert size["home"]["transactions"] > 600
     assert size["receipts"]["count"] > 0
-    assert all(value is not None for value in size["figures"].values())
+    if settled_in_time(size["runs"]["closed"]):
+        assert None not in size["figures"].values()
     assert {file.name for file in tmp_path.iterdir()} == {"growth.json", "growth.html"}
 
 

@@ -4,6 +4,7 @@ The rules, in this order:
 
 - fewer than a quorum that could vote and are linked are no progress, however lately a block came;
   but blocks that come one after the other before somebody's eyes are, whatever else was seen;
+- where nobody at all answers, processes that run prove nothing: they may only be slow;
 - a quorum that could, and a block of late: progress; no block for longer than f failing leaders
   take: stuck, and of an unknown cause;
 - everything else is not decided yet: look again while there is time.
@@ -126,7 +127,8 @@ def _judged(case: _Case) -> Diagnosis:
         return _starting(case)
     if not seen.answering:
         # Only where all validators were looked at does silence tell of the network.
-        return _stuck(case) if seen.is_whole and not is_whole_group else _unasked(case)
+        is_proved = seen.is_whole and not is_whole_group and not _may_be_slow(case)
+        return _stuck(case) if is_proved else _unasked(case)
     if not is_whole_group or not case.voters:
         return _starting(case) if _is_starting(case) else _stuck(case)
     last_ms = case.last_ms
@@ -137,6 +139,15 @@ def _judged(case: _Case) -> Diagnosis:
     if is_lately and len(case.group & asked) >= seen.quorum:
         return _progress(case)
     return _undecided(case) if _may_be_calm(case) else _stuck(case)
+
+
+def _may_be_slow(case: _Case) -> bool:
+    """Whether those who run and say nothing would be a quorum: of a machine out of breath they do.
+
+    Where somebody else answers, what it has heard of them decides instead.
+    """
+    silent = _who(item for item in case.findings if item.code is Code.NOT_ANSWERING)
+    return bool(silent) and len(case.able) + len(silent) >= case.seen.quorum
 
 
 def _is_starting(case: _Case) -> bool:
@@ -235,7 +246,8 @@ def _unasked(case: _Case) -> Diagnosis:
     told = "; ".join(item.sentence for item in case.findings)
     why = told or "nobody could be asked"
     sentence = f"It could not be found out whether the network progresses: {why}."
-    return _told(case, Verdict.UNKNOWN, "unasked", sentence)
+    is_decided = not _may_be_slow(case)
+    return _told(case, Verdict.UNKNOWN, "unasked", sentence, is_decided=is_decided)
 
 
 def _starting(case: _Case) -> Diagnosis:

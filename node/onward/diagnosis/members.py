@@ -83,11 +83,12 @@ def _absent(node: NodeSeen, seen: Observations) -> Finding | None:
 
 def _is_heard(name: str, seen: Observations) -> bool:
     """Whether another validator heard it just now, later than anything frozen could have spoken."""
-    for other in seen.answering:
-        peer = other.peer(name)
-        if peer is not None and peer.up and peer.heard_ago_ms is not None:
-            return peer.heard_ago_ms <= seen.silence_ms
-    return False
+    words = (other.peer(name) for other in seen.answering)
+    return any(
+        word.up and word.heard_ago_ms is not None and word.heard_ago_ms <= seen.silence_ms
+        for word in words
+        if word is not None
+    )
 
 
 def _deaf_gateway(node: NodeSeen) -> Finding:

@@ -10,10 +10,10 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from onward.diagnosis.diagnose import diagnose
 from onward.diagnosis.findings import Diagnosis
@@ -41,6 +41,7 @@ from onward.types import PublicKey
 WATCH_MS_MAX = 8_000  # the whole command promises 10 s: Python starts, and a last probe may linger
 PAUSE_MS = 500
 STATUS_MS_MAX = 1_500
+LATER_STATUS_MS_MAX = 3_000  # who was only slow at the first look deserves more patience
 CONNECT_MS_MAX = 500
 TLS_MS_MAX = 1_000
 
@@ -64,7 +65,12 @@ class _Shown:
     value: bytes
 
 
-Look = Callable[[], Coroutine[Any, Any, Observations]]
+class Look(Protocol):
+    """One look at a network, with so much patience for each of its nodes' answers."""
+
+    def __call__(self, patience_ms: int = STATUS_MS_MAX) -> Coroutine[Any, Any, Observations]:
+        """What was seen."""
+        ...
 
 
 async def watch(look: Look) -> tuple[Observations, Diagnosis]:
@@ -77,14 +83,15 @@ async def watch(look: Look) -> tuple[Observations, Diagnosis]:
         await asyncio.sleep(PAUSE_MS / 1000)
         try:
             async with asyncio.timeout_at(began + WATCH_MS_MAX / 1000):
-                seen = _since(first, await look())
+                seen = await look(LATER_STATUS_MS_MAX)
         except TimeoutError:
             seen = replace(seen, is_last_look=True)
             return seen, diagnose(seen)
         before_ms, watched_ms = watched_ms, int((loop.time() - began) * 1000)
         slowest_ms = max(slowest_ms, watched_ms - before_ms - PAUSE_MS)
         is_last = watched_ms + PAUSE_MS + 2 * slowest_ms > WATCH_MS_MAX
-        seen = replace(seen, watched_ms=watched_ms, is_last_look=is_last)
+        first = _with_late(first, seen)
+        seen = replace(_since(first, seen), watched_ms=watched_ms, is_last_look=is_last)
         found = diagnose(seen)
         if found.is_decided or is_last:
             return seen, found
@@ -95,9 +102,9 @@ def network_look(network: Network) -> Look:
     genesis = network.genesis
     keys = _keys(genesis)
 
-    async def look() -> Observations:
+    async def look(patience_ms: int = STATUS_MS_MAX) -> Observations:
         looked = await asyncio.gather(
-            *(_look_at(node, log_file(network, node), keys) for node in network.nodes)
+            *(_look_at(node, log_file(network, node), keys, patience_ms) for node in network.nodes)
         )
         newest = newest_set((node.answer for node in looked), genesis)
         return Observations(
@@ -135,8 +142,8 @@ def home_look(home: Path) -> Look:
     )
     log = home.parent / LOGS_NAME / f"{node.name}.log"
 
-    async def look() -> Observations:
-        looked = await _look_at(node, log, keys)
+    async def look(patience_ms: int = STATUS_MS_MAX) -> Observations:
+        looked = await _look_at(node, log, keys, patience_ms)
         newest = newest_set((looked.answer,), genesis)
         return Observations(
             place=str(home),
@@ -163,13 +170,15 @@ def address_look(
     sets = () if genesis is None else (_keys(genesis), *later)
     newest = tuple(sets[-1]) if sets else ()
 
-    async def look() -> Observations:
-        return _heard_at(address, await _word_at(address, sets), genesis, newest)
+    async def look(patience_ms: int = STATUS_MS_MAX) -> Observations:
+        return _heard_at(address, await _word_at(address, sets, patience_ms), genesis, newest)
 
     return look
 
 
-async def _word_at(address: str, sets: Sequence[Mapping[str, PublicKey]]) -> _Word:
+async def _word_at(
+    address: str, sets: Sequence[Mapping[str, PublicKey]], patience_ms: int
+) -> _Word:
     """What is said at an address, by whom the `sets` (if there are any) prove a validator.
 
     Plaintext proves nothing. It is for loopback, where this machine vouches for who listens.
@@ -180,7 +189,8 @@ async def _word_at(address: str, sets: Sequence[Mapping[str, PublicKey]]) -> _Wo
         if shown is not Reach.NO_TLS or (sets and not _place(address).is_loopback):
             return _Word(reach=shown)
         nobody = PublicKey(bytes(32))
-        word = await _ask(Endpoint(address=address, public_key=nobody, plaintext=True), newest)
+        plain = Endpoint(address=address, public_key=nobody, plaintext=True)
+        word = await _ask(plain, newest, patience_ms)
         return word if word.answer is not None else _Word(reach=shown)
     name = _proved_name(shown.value, sets)
     if not shown.value or (sets and not name):
@@ -189,7 +199,9 @@ async def _word_at(address: str, sets: Sequence[Mapping[str, PublicKey]]) -> _Wo
             stranger=_owner(shown.value, newest),
             unproved_after=len(sets) - 1 if shown.value else None,
         )
-    word = await _ask(Endpoint(address=address, public_key=PublicKey(shown.value)), newest)
+    word = await _ask(
+        Endpoint(address=address, public_key=PublicKey(shown.value)), newest, patience_ms
+    )
     return replace(word, name=name)
 
 
@@ -242,7 +254,9 @@ def _renamed(
     )
 
 
-async def _look_at(node: NodePlace, log: Path, keys: Mapping[str, PublicKey]) -> NodeSeen:
+async def _look_at(
+    node: NodePlace, log: Path, keys: Mapping[str, PublicKey], patience_ms: int
+) -> NodeSeen:
     """One validator of this machine: first from outside, then by asking it."""
     process = await asyncio.to_thread(look_at_process, node)
     word = _Word(reach=Reach.NOT_ASKED)
@@ -253,7 +267,7 @@ async def _look_at(node: NodePlace, log: Path, keys: Mapping[str, PublicKey]) ->
             public_key=keys[node.name],
             plaintext=config is not None and config.gateway.plaintext,
         )
-        word = await _ask(endpoint, keys)
+        word = await _ask(endpoint, keys, patience_ms)
     is_gone = process.state is ProcessState.NONE and word.answer is None
     home = await asyncio.to_thread(look_at_home, node.home, is_looked_into=is_gone)
     return NodeSeen(
@@ -271,12 +285,12 @@ async def _look_at(node: NodePlace, log: Path, keys: Mapping[str, PublicKey]) ->
     )
 
 
-async def _ask(endpoint: Endpoint, keys: Mapping[str, PublicKey]) -> _Word:
+async def _ask(endpoint: Endpoint, keys: Mapping[str, PublicKey], patience_ms: int) -> _Word:
     """A node's status, or why there is none."""
     before_ms = now_ms()
     try:
         async with Client((endpoint,), chain_id=bytes(32), now_ms=now_ms) as client:
-            answer = await client.status(0, timeout_ms=STATUS_MS_MAX)
+            answer = await client.status(0, timeout_ms=patience_ms)
     except Unavailable:
         return await asyncio.to_thread(_probe, endpoint, keys)
     except OnwardError:
@@ -332,6 +346,13 @@ def _owner(key: bytes, keys: Mapping[str, PublicKey]) -> str:
 
 
 # -- putting together ------------------------------------------------------------------------------
+
+
+def _with_late(first: Observations, seen: Observations) -> Observations:
+    """The first look, with the first answers of those who were slow then."""
+    prompt = {node.name for node in first.answering}
+    late = tuple(node for node in seen.answering if node.name not in prompt)
+    return replace(first, nodes=(*first.answering, *late))
 
 
 def _since(first: Observations, seen: Observations) -> Observations:

@@ -310,6 +310,26 @@ def test_validator_whose_gateway_alone_is_silent_still_votes() -> None:
     assert not told.findings[0].costs_vote
 
 
+def test_one_witness_is_enough_for_a_validator_that_votes() -> None:
+    long_ago = tuple(peer(name, heard_ago_ms=60_000) for name in ("v2", "v3", "v4"))
+    told = diagnose(
+        seen(well("v1", peers=long_ago), absent("v4", process=RUNS, reach=Reach.SILENT))
+    )
+    assert found(told) == {("gateway-silent", ("v4",))}
+
+
+def test_network_of_which_nobody_answers_though_all_run_may_only_be_slow() -> None:
+    """A machine out of breath for seconds must send no operator to restart a ledger that works."""
+    silent = {"process": RUNS, "reach": Reach.SILENT}
+    told = diagnose(seen(nodes=tuple(absent(name, **silent) for name in NAMES)))
+    assert (told.verdict, told.is_decided) == (Verdict.UNKNOWN, False)
+    assert found(told) == {("not-answering", (name,)) for name in NAMES}
+    assert "v1 runs but does not answer" in told.sentence
+    gone = (absent("v3"), absent("v4"))
+    told = diagnose(seen(nodes=(absent("v1", **silent), absent("v2", **silent), *gone)))
+    assert (told.verdict, told.is_decided) == (Verdict.STUCK, True)
+
+
 # -- links and chains ------------------------------------------------------------------------------
 
 

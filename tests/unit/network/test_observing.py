@@ -14,7 +14,16 @@ from typing import Any
 import pytest
 
 from onward.diagnosis.findings import Verdict
-from onward.diagnosis.observations import Ending, HomeFault, NodeSeen, Observations, Reach, Times
+from onward.diagnosis.observations import (
+    Ending,
+    HomeFault,
+    NodeSeen,
+    Observations,
+    ProcessSeen,
+    ProcessState,
+    Reach,
+    Times,
+)
 from onward.network import observing
 from onward.network.definition import create_network
 from onward.network.looking import lock_holder, look_at_end, look_at_home, look_at_process
@@ -248,12 +257,27 @@ def glance(height: int) -> Observations:
 def test_watching_ends_with_the_first_block_that_comes() -> None:
     looks = iter([3, 3, 4, 5])
 
-    async def look() -> Observations:
+    async def look(patience_ms: int = 0) -> Observations:
         return glance(next(looks))
 
     _, found = asyncio.run(watch(look))
     assert found.verdict is Verdict.PROGRESSES
     assert next(looks) == 5
+
+
+def test_who_does_not_answer_at_once_is_given_more_time_at_the_next_look() -> None:
+    given = []
+
+    async def look(patience_ms: int = observing.STATUS_MS_MAX) -> Observations:
+        given.append(patience_ms)
+        running = ProcessSeen(state=ProcessState.RUNS, pid=5, age_ms=60_000)
+        slow = NodeSeen(name="v1", reach=Reach.SILENT, process=running)
+        is_late = patience_ms > observing.STATUS_MS_MAX
+        return glance(len(given) + 3) if is_late else replace(glance(3), nodes=(slow,))
+
+    _, found = asyncio.run(watch(look))
+    assert given == [observing.STATUS_MS_MAX, *[observing.LATER_STATUS_MS_MAX] * len(given[1:])]
+    assert found.verdict is Verdict.PROGRESSES
 
 
 def test_watching_ends_when_time_is_up_even_in_the_middle_of_a_look(
@@ -263,7 +287,7 @@ def test_watching_ends_when_time_is_up_even_in_the_middle_of_a_look(
     monkeypatch.setattr(observing, "WATCH_MS_MAX", 200)
     count = 0
 
-    async def look() -> Observations:
+    async def look(patience_ms: int = 0) -> Observations:
         nonlocal count
         count += 1
         if count > 2:
