@@ -63,8 +63,18 @@ def test_demo_that_is_stopped_leaves_no_process_behind(
     """People end a demo with a signal, or close its window; four nodes must not go on for ever."""
     folder = tmp_path / "kept"
     pids = {f"node-{number}/node.pid" for number in range(1, 5)}
+    heeding = ["env", f"--default-signal={number.name.removeprefix('SIG')}"]  # nohup ignores one
     with subprocess.Popen(
-        [sys.executable, "-m", "onward.cli.main", "demo", "--json", "--keep", str(folder)],
+        [
+            *heeding,
+            sys.executable,
+            "-m",
+            "onward.cli.main",
+            "demo",
+            "--json",
+            "--keep",
+            str(folder),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as demo:

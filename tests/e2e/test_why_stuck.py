@@ -30,7 +30,6 @@ from onward.cli.main import main
 from onward.ledger.genesis import Parameters
 from onward.network import processes
 from onward.network.definition import NodePlace
-from onward.network.observing import WATCH_MS_MAX
 from onward.runtime.config import parse_config
 from onward.runtime.home import (
     CONFIG_NAME,
@@ -91,7 +90,6 @@ def why(*arguments: object) -> Told:
     told = Told(done.exit_code, json.loads(done.stdout))
     verdict = {PROGRESSES: "progresses", STUCK: "stuck", UNKNOWN: "unknown"}[told.code]
     assert told.document["verdict"] == verdict
-    assert told.document["watched_ms"] <= WATCH_MS_MAX
     return told
 
 

@@ -19,7 +19,7 @@ from onward.types import Epoch, Validator, ValidatorIndex, ValidatorSet
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 CHAIN = bytes([7]) * 32
 NONCES = (number.to_bytes(32, "big") for number in count(1))
-WITHIN_S = 10
+WITHIN_S = 30
 
 
 class RecordedEvents:

@@ -221,7 +221,7 @@ async def test_status_code_and_rule_travel_beside_each_other(node: Any) -> None:
     )
     stub: Any = channel.unary_unary(f"/{GATEWAY_SERVICE}/Submit")
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await stub(b"", timeout=5)
+        await stub(b"", timeout=30)
     assert failed.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert failed.value.details() == "BETA has not signed"
     metadata = dict(tuple(failed.value.trailing_metadata() or ()))
@@ -314,14 +314,14 @@ async def test_health_and_reflection_answer_standard_tools(node: Any) -> None:
         options=(("grpc.ssl_target_name_override", tls.host_name(node.endpoint.public_key)),),
     )
     stub: Any = health_pb2_grpc.HealthStub(channel)
-    reply = await stub.Check(health_pb2.HealthCheckRequest(service=GATEWAY_SERVICE), timeout=5)
+    reply = await stub.Check(health_pb2.HealthCheckRequest(service=GATEWAY_SERVICE), timeout=30)
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
     await node.health.set_serving(serving=False)
-    reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    reply = await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
     assert reply.status == health_pb2.HealthCheckResponse.NOT_SERVING
     stub_of: Any = reflection_pb2_grpc.ServerReflectionStub
     asked = stub_of(channel)
-    call = asked.ServerReflectionInfo(timeout=5)
+    call = asked.ServerReflectionInfo(timeout=30)
     await call.write(reflection_pb2.ServerReflectionRequest(list_services="*"))
     listed = await call.read()
     names = {item.name for item in listed.list_services_response.service}

@@ -38,7 +38,7 @@ from onward.telemetry.metrics import make_metrics
 from onward.types import NIL, Digest, ValidatorIndex
 
 BOOT = Boot(journal=(), batches=())
-WITHIN_S = 5
+WITHIN_S = 30
 VOTE = Vote(kind=2, view=1, digest=NIL, signer=0, signature=bytes(64))
 
 
