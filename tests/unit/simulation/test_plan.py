@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -96,6 +97,15 @@ def test_a_worker_never_hears_the_interrupt_that_its_campaign_hears() -> None:
         assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+@pytest.fixture
+def _heeding() -> Iterator[None]:
+    """A shell lets its background jobs ignore interrupts, and so all that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeding")
 def test_an_interrupt_while_workers_start_is_heard_after_that() -> None:
     """It would else leave workers behind that nobody ends, or be lost."""
     reached = []
